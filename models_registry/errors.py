@@ -1,0 +1,112 @@
+"""What can go wrong, as facts. No HTTP here: `serving_site.api` alone turns a code into a status."""
+
+from __future__ import annotations
+
+
+class DomainError(Exception):
+    """Something a person can act on.
+
+    `code` is stable and documented; `message` is a sentence; `field` names the offending part of the
+    request (an input, a column, a parameter), `row` its 0-based instance, `retry_after` whole seconds.
+    """
+
+    code = "invalid"
+
+    def __init__(
+        self, message: str, *, field: str | None = None, row: int | None = None, retry_after: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.row = row
+        self.retry_after = retry_after
+
+
+class InvalidInput(DomainError):
+    """The request does not fit the version's signature or the protocol's shape."""
+
+    code = "invalid_input"
+
+
+class NotFound(DomainError):
+    """No such thing for this project: what is not yours does not exist."""
+
+    code = "not_found"
+
+
+class Conflict(DomainError):
+    """The state of the thing does not allow the verb."""
+
+    code = "conflict"
+
+
+class Forbidden(DomainError):
+    """The key lacks the scope or the model is not on its list."""
+
+    code = "forbidden"
+
+
+class NotAuthenticated(DomainError):
+    """No key, or one that is unknown, revoked or expired."""
+
+    code = "not_authenticated"
+
+
+class TooLarge(DomainError):
+    """A body, a number of rows or an output beyond its limit."""
+
+    code = "too_large"
+
+
+class FormatNotAllowed(DomainError):
+    """An artefact of a kind that is never opened (pickle and its kin), or not what it claims to be."""
+
+    code = "format_not_allowed"
+
+
+class QuotaExceeded(DomainError):
+    """The project has used up its own share; others are served."""
+
+    code = "quota_exceeded"
+
+
+class Unavailable(DomainError):
+    """Nothing wrong with the request; it may succeed after `retry_after` seconds."""
+
+    code = "unavailable"
+
+
+class OutcomeUnknown(Unavailable):
+    """The commit was not confirmed in time; the prediction may have been accepted under the minted id."""
+
+    code = "outcome_unknown"
+
+
+class PredictionTimeout(DomainError):
+    """The model's hard limit, or the request's own, has passed."""
+
+    code = "timeout"
+
+
+class ModelRaised(DomainError):
+    """The model raised on this input."""
+
+    code = "model_error"
+
+
+class UnusableOutput(DomainError):
+    """The model answered with something no client could read: NaN where none may be, a wrong length, too much."""
+
+    code = "unusable_output"
+
+
+class ProcessCrashed(DomainError):
+    """The model's process died while it ran."""
+
+    code = "crashed"
+
+
+class ResourceExhausted(DomainError):
+    """The model's process passed its memory limit."""
+
+    code = "resource_exhausted"

@@ -1,0 +1,131 @@
+"""Which version answers: aliases, and the events that say who changed what, when and why."""
+
+from __future__ import annotations
+
+from django.db import models, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from models_registry import errors
+from models_registry.models.version import ModelVersion, RegisteredModel
+from models_registry.names import check_alias
+
+
+class DeploymentEvent(models.Model):
+    """One change of what answers; append-only, so "who served at time t" has an answer."""
+
+    class Verb(models.TextChoices):
+        SET = "set"
+        ROLLED_BACK = "rolled back"
+        REMOVED = "removed"
+        RETIRED = "retired"
+
+    model = models.ForeignKey(RegisteredModel, on_delete=models.CASCADE, related_name="events")
+    alias = models.CharField(max_length=64, blank=True)
+    verb = models.CharField(max_length=12, choices=Verb)
+    from_version = models.PositiveIntegerField(null=True)
+    to_version = models.PositiveIntegerField(null=True)
+    who = models.CharField(max_length=150)
+    why = models.TextField(blank=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.alias} {self.from_version} → {self.to_version}"
+
+
+class Alias(models.Model):
+    """A movable name for a version; traffic follows it without a restart."""
+
+    model = models.ForeignKey(RegisteredModel, on_delete=models.CASCADE, related_name="aliases")
+    name = models.CharField(max_length=64)
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="aliases")
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name_plural = "aliases"
+        constraints = [models.UniqueConstraint(fields=["model", "name"], name="one_alias_per_name")]
+
+    def __str__(self) -> str:
+        return f"{self.model}@{self.name}"
+
+    @classmethod
+    def point(cls, version: ModelVersion, name: str, *, who: str, why: str = "") -> Alias:
+        """Let the alias answer with this version; pointing where it points already changes nothing.
+
+        Raises `InvalidInput` for a name no alias can have, `Conflict` unless the version is ready.
+        """
+        check_alias(name)
+        with transaction.atomic():
+            locked = ModelVersion.objects.select_for_update().get(pk=version.pk)
+            if locked.status != ModelVersion.Status.READY:
+                raise errors.Conflict(f"version {locked.number} is {locked.status}, not ready", field="version")
+            alias = cls.objects.select_for_update().filter(model_id=locked.model_id, name=name).first()
+            before = alias.version.number if alias else None
+            if alias is not None and alias.version_id == locked.pk:
+                return alias
+            if alias is None:
+                alias = cls(model_id=locked.model_id, name=name)
+            alias.version = locked
+            alias.save()
+            alias._tell(DeploymentEvent.Verb.SET, before, locked.number, who=who, why=why)
+        return alias
+
+    def roll_back(self, *, who: str, why: str = "") -> Alias:
+        """Point back at the version that answered before the last change; raises `Conflict` if none is left."""
+        with transaction.atomic():
+            alias = Alias.objects.select_for_update().get(pk=self.pk)
+            current = alias.version.number
+            earlier = alias._version_before()
+            if earlier is None:
+                raise errors.Conflict(f"alias {self.name} has no earlier ready version to go back to")
+            alias.version = earlier
+            alias.save()
+            alias._tell(DeploymentEvent.Verb.ROLLED_BACK, current, earlier.number, who=who, why=why)
+        return alias
+
+    def remove(self, *, who: str, why: str = "") -> None:
+        """Take the name away; requests for it are then answered 404."""
+        with transaction.atomic():
+            self._tell(DeploymentEvent.Verb.REMOVED, self.version.number, None, who=who, why=why)
+            self.delete()
+
+    def _version_before(self) -> ModelVersion | None:
+        """Walk the history backwards past its own rollbacks, so that rolling back twice goes back two steps."""
+        undone = 0
+        for event in self.model.events.filter(alias=self.name).order_by("-id").iterator(chunk_size=100):
+            if event.verb == DeploymentEvent.Verb.ROLLED_BACK:
+                undone += 1
+            elif event.verb == DeploymentEvent.Verb.SET and undone:
+                undone -= 1
+            elif event.verb == DeploymentEvent.Verb.SET and event.from_version is not None:
+                return self.model.versions.filter(number=event.from_version, status=ModelVersion.Status.READY).first()
+            else:
+                return None
+        return None
+
+    def _tell(self, verb: str, before: int | None, after: int | None, *, who: str, why: str) -> None:
+        DeploymentEvent.objects.create(
+            model_id=self.model_id, alias=self.name, verb=verb, from_version=before, to_version=after, who=who, why=why
+        )
+
+
+class RegistryRevision(models.Model):
+    """One row that counts the registry's changes, so that every process notices one with one cheap query."""
+
+    revision = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return str(self.revision)
+
+    @classmethod
+    def bump(cls) -> None:
+        """Count a change; called in the transaction that makes it (see `models_registry.apps`)."""
+        if not cls.objects.filter(pk=1).update(revision=F("revision") + 1):
+            cls.objects.get_or_create(pk=1, defaults={"revision": 1})
+
+    @classmethod
+    def current(cls) -> int:
+        return cls.objects.filter(pk=1).values_list("revision", flat=True).first() or 0

@@ -1,0 +1,54 @@
+"""The embedded record store's rows. In the services mode Elasticsearch holds the same documents instead."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class RecordRow(models.Model):
+    """One record; the columns are what a search filters on, `document` is the whole of it as JSON."""
+
+    id = models.UUIDField(primary_key=True)
+    project = models.CharField(max_length=64)
+    model = models.CharField(max_length=64)
+    version = models.PositiveIntegerField()
+    status = models.CharField(max_length=12)
+    door = models.CharField(max_length=8)
+    error_code = models.CharField(max_length=32, blank=True)
+    error = models.TextField(blank=True)
+    request_id = models.CharField(max_length=128, blank=True)
+    accepted_at = models.DateTimeField()
+    total_ms = models.FloatField()
+    content_hash = models.CharField(max_length=64)
+    document = models.BinaryField()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "record"
+        indexes = [
+            models.Index(fields=["project", "-id"], name="record_project"),
+            models.Index(fields=["project", "model", "-id"], name="record_model"),
+            models.Index(fields=["project", "status", "-id"], name="record_status"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class RecordValue(models.Model):
+    """One value of a record's first instance, so that ranges can be asked for by name."""
+
+    record = models.ForeignKey(RecordRow, on_delete=models.CASCADE, related_name="values_by_name", db_index=False)
+    side = models.CharField(max_length=6)
+    name = models.CharField(max_length=128)
+    number = models.FloatField(null=True)
+    text = models.CharField(max_length=256, null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["record"], name="value_record"),
+            models.Index(fields=["side", "name", "number", "record"], name="value_number"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.name}"

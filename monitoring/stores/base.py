@@ -1,0 +1,109 @@
+"""The port to the record store: where records live for good and are searched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any, Protocol
+from uuid import UUID
+
+from monitoring.records import Record
+
+
+class Outcome(Enum):
+    """What became of one record in a bulk create; every item is judged by itself."""
+
+    STORED = "stored"  # it is there now
+    DUPLICATE = "duplicate"  # it was there already, with the same content: as good as stored
+    CONFLICT = "conflict"  # another content stands under this id: an alarm, never overwritten
+    RETRY = "retry"  # the store could not take it now; the source keeps it
+    REJECTED = "rejected"  # the store will never take it in this shape
+
+
+class StoreUnavailable(Exception):
+    """The store did not answer in time, or answered that it cannot; nothing is known of the batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A condition on one named value of the first instance; bounds are inclusive, None is open."""
+
+    side: str
+    name: str
+    least: float | None = None
+    most: float | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A search: every condition given must hold. `project` is mandatory, so no search crosses projects."""
+
+    project: str
+    model: str | None = None
+    version: int | None = None
+    status: str | None = None
+    door: str | None = None
+    error_code: str | None = None
+    error_text: str | None = None
+    request_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    least_ms: float | None = None
+    most_ms: float | None = None
+    values: tuple[Range, ...] = ()
+    limit: int = 50
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Newest first. `cursor` continues behind the last record, None at the end."""
+
+    records: tuple[Record, ...]
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Records of one model and version in one stretch of time that begins at `start`."""
+
+    start: datetime
+    model: str
+    version: int
+    status: str
+    count: int
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class RecordStore(Protocol):
+    """Contract-tested against every implementation in `tests/contracts`."""
+
+    def create(self, records: Sequence[Record]) -> list[Outcome]:
+        """Add records, each at most once by id; the answer has one outcome per record, in order.
+
+        Raises `StoreUnavailable` when nothing is known of the batch.
+        """
+        ...
+
+    def get(self, project: str, identifier: UUID) -> Record | None:
+        """The record of this project with this id, or None."""
+        ...
+
+    def search(self, query: Query) -> Page:
+        """Records that meet the query, newest first. Raises `ValueError` for a cursor not made here."""
+        ...
+
+    def counts(self, query: Query, *, seconds: int) -> list[Count]:
+        """Numbers per model, version and status over stretches of `seconds`, oldest first; bounded to 10,000."""
+        ...
+
+    def present(self, identifiers: Sequence[UUID]) -> set[UUID]:
+        """Which of these ids are stored: what the ledger asks before it purges."""
+        ...
+
+    def purge(self, before: datetime) -> int:
+        """Drop what is older; returns how many."""
+        ...

@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class ServingSiteConfig(AppConfig):
+    name = "serving_site"

@@ -1,0 +1,101 @@
+"""The only reader of the environment: every variable, its type and default, read once; a bad value fails loudly.
+
+README's settings table is made from `VARIABLES`, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One setting: how it is read, what it is when absent, what it does."""
+
+    name: str
+    kind: str
+    default: Any
+    meaning: str
+
+
+VARIABLES: dict[str, Variable] = {}
+_environ = environ.Env()
+
+
+def read(name: str, kind: str, default: Any, meaning: str) -> Any:
+    """Read one variable as str, int, float, bool or list; `NAME_FILE` names a file that holds the value.
+
+    Raises `ImproperlyConfigured` naming the variable when the value is not of its kind.
+    """
+    VARIABLES[name] = Variable(name, kind, default, meaning)
+    file = os.environ.get(f"{name}_FILE")
+    if file and name not in os.environ:
+        try:
+            os.environ[name] = Path(file).read_text().strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}_FILE: {error}") from error
+    if os.environ.get(name, "") == "":
+        return default
+    try:
+        return getattr(_environ, kind)(name)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ImproperlyConfigured(f"{name} is not a valid {kind}: {os.environ[name]!r}") from error
+
+
+HOST = read("HOST", "str", "127.0.0.1", "Address the server listens on.")
+PORT = read("PORT", "int", 8000, "Port the server listens on.")
+DATA_DIR = Path(
+    read("DATA_DIR", "str", str(ROOT / "var"), "Folder of the database, artefacts, spool and demo secrets.")
+)
+DEBUG = read("DEBUG", "bool", False, "Django's debug pages; never on a server others can reach.")
+SECRET_KEY = read("SECRET_KEY", "str", "", "Signs sessions; made and kept in the data folder when absent.")
+ALLOWED_HOSTS = read("ALLOWED_HOSTS", "list", [], "Host names that are answered; loopback names when absent.")
+CSRF_TRUSTED_ORIGINS = read("CSRF_TRUSTED_ORIGINS", "list", [], "Origins (with scheme) whose forms are taken.")
+
+DATABASE_URL = read("DATABASE_URL", "str", "", "PostgreSQL; absent: SQLite in the data folder.")
+RABBITMQ_URL = read("RABBITMQ_URL", "str", "", "RabbitMQ; absent: in-process queues.")
+REDIS_URL = read("REDIS_URL", "str", "", "Redis for cache; absent: in-process cache.")
+REDIS_RESULTS_URL = read("REDIS_RESULTS_URL", "str", "", "Redis for hot results and wake-ups; absent: REDIS_URL.")
+ELASTICSEARCH_URL = read("ELASTICSEARCH_URL", "str", "", "Elasticsearch; absent: records in the database.")
+ARTIFACT_URL = read("ARTIFACT_URL", "str", "", "Where artefacts live; absent: a folder in the data folder.")
+
+ANONYMOUS_PROJECT = read(
+    "ANONYMOUS_PROJECT",
+    "str",
+    "",
+    "Project that requests without a key act for (predict, read); loopback, embedded only.",
+)
+METRICS_NETWORKS = read(
+    "METRICS_NETWORKS", "list", ["127.0.0.0/8", "::1/128"], "Networks that may read /metrics without a key."
+)
+BLOCKING_THREADS = read("BLOCKING_THREADS", "int", 64, "Threads of one server process.")
+ONLINE_BODY_LIMIT = read("ONLINE_BODY_LIMIT", "int", 16 * 2**20, "Largest online request, bytes.")
+QUEUED_BODY_LIMIT = read("QUEUED_BODY_LIMIT", "int", 8 * 2**20, "Largest queued request, bytes.")
+UPLOAD_LIMIT = read("UPLOAD_LIMIT", "int", 512 * 2**20, "Largest artefact, bytes.")
+ROW_LIMIT = read("ROW_LIMIT", "int", 10_000, "Most instances in one request.")
+OUTPUT_LIMIT = read("OUTPUT_LIMIT", "int", 8 * 2**20, "Largest answer, bytes.")
+REQUEST_LIMIT_S = read("REQUEST_LIMIT_S", "float", 30.0, "Seconds after which any request is answered.")
+PREDICTION_DEADLINE_S = read("PREDICTION_DEADLINE_S", "float", 86_400.0, "Seconds a queued prediction may take in all.")
+MAX_ATTEMPTS = read("MAX_ATTEMPTS", "int", 3, "Leases a queued prediction may lose before it fails.")
+LEASE_S = read("LEASE_S", "float", 15.0, "Seconds a worker's claim on a prediction holds; renewed at a third of it.")
+KEEPER_INTERVAL_S = read("KEEPER_INTERVAL_S", "float", 1.0, "Seconds between two rounds of the keeper.")
+RESULT_TTL = read("RESULT_TTL", "int", 3600, "Seconds a finished prediction stays in the cache.")
+LEDGER_RETENTION_S = read(
+    "LEDGER_RETENTION_S", "float", 7 * 86_400.0, "Seconds a recorded prediction stays in the ledger."
+)
+SPOOL_LIMIT = read("SPOOL_LIMIT", "int", 2 * 2**30, "Most bytes of online records not yet in the record store.")
+DRAIN_S = read("DRAIN_S", "float", 20.0, "Seconds a stopping server gives to what is running.")
+CHILD_MEMORY_LIMIT = read("CHILD_MEMORY_LIMIT", "int", 2 * 2**30, "Address space of a model's process, bytes.")
+PUBLISH_LIMIT_S = read("PUBLISH_LIMIT_S", "float", 300.0, "Seconds publishing one version may take.")
+LOG_LEVEL = read("LOG_LEVEL", "str", "INFO", "Least level that is logged.")
+
+#: True when nothing but this machine's files is needed; each URL replaces one embedded part.
+EMBEDDED = not RABBITMQ_URL

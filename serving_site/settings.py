@@ -1,0 +1,278 @@
+"""Django's settings, one flat file. Everything that differs between places comes from `env`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+from celery.schedules import crontab
+from kombu import Exchange, Queue
+
+from serving_site import env
+
+BASE_DIR = env.ROOT
+DATA_DIR = env.DATA_DIR
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+
+def _secret_key() -> str:
+    """The key kept in the data folder, made on first use, so that sessions outlive a restart."""
+    path = DATA_DIR / "secret_key"
+    try:
+        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(50))
+    except FileExistsError:
+        pass
+    return path.read_text()
+
+
+DEBUG = env.DEBUG
+SECRET_KEY = env.SECRET_KEY or _secret_key()
+LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS = env.ALLOWED_HOSTS or LOOPBACK_HOSTS
+CSRF_TRUSTED_ORIGINS = env.CSRF_TRUSTED_ORIGINS
+EMBEDDED = env.EMBEDDED
+ANONYMOUS_PROJECT = env.ANONYMOUS_PROJECT
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_celery_results",
+    "django_prometheus",
+    "serving_site",
+    "predictions",
+    "models_registry",
+    "monitoring",
+]
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+ROOT_URLCONF = "serving_site.urls"
+WSGI_APPLICATION = "serving_site.wsgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# Rows ------------------------------------------------------------------------------------------------------
+if env.DATABASE_URL:
+    import environ
+
+    DATABASES = {"default": environ.Env.db_url_config(env.DATABASE_URL)}
+    DATABASES["default"]["OPTIONS"] = {
+        "pool": {"min_size": 1, "max_size": 16, "timeout": 5},
+        "connect_timeout": 2,
+        "options": "-c statement_timeout=5s -c lock_timeout=2s -c idle_in_transaction_session_timeout=30s",
+    }
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+else:
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": DATA_DIR / "serving.sqlite3",
+            "OPTIONS": {
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 5,
+                # FULL: a commit is on disk before it is acknowledged, which is what acceptance means.
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;",
+            },
+            "CONN_MAX_AGE": None,
+        }
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Cache and hot results -------------------------------------------------------------------------------------
+if env.REDIS_URL:
+    _REDIS = {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "OPTIONS": {
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+            "SOCKET_TIMEOUT": 0.2,
+            "SOCKET_CONNECT_TIMEOUT": 0.2,
+            "IGNORE_EXCEPTIONS": True,
+        },
+    }
+    CACHES = {
+        "default": {**_REDIS, "LOCATION": env.REDIS_URL},
+        "results": {**_REDIS, "LOCATION": env.REDIS_RESULTS_URL or env.REDIS_URL},
+    }
+else:
+    _LOCAL = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 20_000}}
+    CACHES = {"default": {**_LOCAL, "LOCATION": "default"}, "results": {**_LOCAL, "LOCATION": "results"}}
+
+# Work ------------------------------------------------------------------------------------------------------
+POOLS = ["default"]
+PRIORITIES = ["interactive", "standard", "bulk"]
+OPERATIONS_QUEUE = "operations"
+_EXCHANGE = Exchange("serving", "topic", durable=True)
+_QUORUM = (
+    {}
+    if env.EMBEDDED
+    else {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": 5,
+        "x-dead-letter-exchange": "serving.dlx",
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+        "x-max-length": 100_000,
+    }
+)
+CELERY_BROKER_URL = env.RABBITMQ_URL or "memory://"
+CELERY_TASK_QUEUES = [
+    Queue(name, _EXCHANGE, routing_key=name, queue_arguments=_QUORUM)
+    for name in [OPERATIONS_QUEUE, *(f"predictions.{pool}.{priority}" for pool in POOLS for priority in PRIORITIES)]
+]
+CELERY_TASK_DEFAULT_QUEUE = OPERATIONS_QUEUE
+CELERY_TASK_DEFAULT_EXCHANGE = "serving"
+CELERY_TASK_DEFAULT_EXCHANGE_TYPE = "topic"
+CELERY_TASK_DEFAULT_ROUTING_KEY = OPERATIONS_QUEUE
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_ACKS_ON_FAILURE = True
+CELERY_TASK_ACKS_ON_TIMEOUT = True
+CELERY_TASK_TRACK_STARTED = True
+CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_RESULT_BACKEND = "django-db"
+CELERY_RESULT_EXTENDED = True
+CELERY_RESULT_BACKEND_ALWAYS_RETRY = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_BROKER_HEARTBEAT = 10
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {"polling_interval": 0.01}
+    if env.EMBEDDED
+    else {"confirm_publish": True, "connect_timeout": 3, "read_timeout": 3, "write_timeout": 3, "max_retries": 3}
+)
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    "purge-ledger": {"task": "predictions.purge_ledger", "schedule": crontab(minute="17")},
+}
+
+# API -------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "models_registry.api.authentication.KeyAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["models_registry.api.permissions.HasScope"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "rest_framework.renderers.JSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "serving_site.api.exception_handler",
+    "STRICT_JSON": True,
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Serving Blueprint",
+    "DESCRIPTION": "Serve machine-learning models: answers now, answers later, records of every answer.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# Limits of the product, in one place; README's table says what each does -----------------------------------
+SERVING = {
+    name: getattr(env, name)
+    for name in [
+        "BLOCKING_THREADS",
+        "ONLINE_BODY_LIMIT",
+        "QUEUED_BODY_LIMIT",
+        "UPLOAD_LIMIT",
+        "ROW_LIMIT",
+        "OUTPUT_LIMIT",
+        "REQUEST_LIMIT_S",
+        "PREDICTION_DEADLINE_S",
+        "MAX_ATTEMPTS",
+        "LEASE_S",
+        "KEEPER_INTERVAL_S",
+        "RESULT_TTL",
+        "LEDGER_RETENTION_S",
+        "SPOOL_LIMIT",
+        "DRAIN_S",
+        "CHILD_MEMORY_LIMIT",
+        "PUBLISH_LIMIT_S",
+        "METRICS_NETWORKS",
+    ]
+}
+ARTIFACT_URL = env.ARTIFACT_URL or str(DATA_DIR / "artifacts")
+ELASTICSEARCH_URL = env.ELASTICSEARCH_URL
+SPOOL_DIR = DATA_DIR / "spool"
+DATA_UPLOAD_MAX_MEMORY_SIZE = env.ONLINE_BODY_LIMIT
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+DATA_UPLOAD_MAX_NUMBER_FILES = 4
+
+# Pages -----------------------------------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+WHITENOISE_USE_FINDERS = True
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+LOGIN_URL = "/admin/login/"
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+UNFOLD = {"SITE_TITLE": "Serving Blueprint", "SITE_HEADER": "Serving Blueprint", "SITE_SYMBOL": "model_training"}
+
+PROMETHEUS_METRIC_NAMESPACE = "serving"
+PROMETHEUS_EXPORT_MIGRATIONS = False
+PROMETHEUS_LATENCY_BUCKETS = (
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1,
+    2.5,
+    5,
+    10,
+    float("inf"),
+)
+LOGGING_CONFIG = "monitoring.logs.configure"
+LOGGING = {"level": env.LOG_LEVEL}
