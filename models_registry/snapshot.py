@@ -28,7 +28,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One moment of the registry. `principals` is keyed by the SHA-256 (hex) of the secret, `entries` by project and name."""
+    """One moment of the registry. `principals` by SHA-256 (hex) of the secret, `entries` by project and name."""
 
     revision: int = 0
     built_at: float = 0.0
