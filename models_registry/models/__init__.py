@@ -1,8 +1,9 @@
 """What can predict, and who may ask: the rows of the registry and the verbs that change them."""
 
 from models_registry.models.access import ApiKey, Project
-from models_registry.models.deployment import Alias, DeploymentEvent, RegistryRevision
-from models_registry.models.version import ModelVersion, RegisteredModel
+from models_registry.models.deployment import Alias, RegistryRevision
+from models_registry.models.event import DeploymentEvent
+from models_registry.models.version import ModelVersion, RegisteredModel, UploadKey
 
 __all__ = [
     "Alias",
@@ -12,4 +13,5 @@ __all__ = [
     "Project",
     "RegisteredModel",
     "RegistryRevision",
+    "UploadKey",
 ]

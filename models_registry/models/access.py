@@ -38,6 +38,14 @@ class Project(models.Model):
     def clean(self) -> None:
         check_name(self.name)
 
+    @classmethod
+    def start(cls, name: str) -> Project:
+        """Make a project; raises `InvalidInput`, `Conflict` if it exists."""
+        project, is_new = cls.objects.get_or_create(name=check_name(name))
+        if not is_new:
+            raise errors.Conflict(f"project {name} exists", field="name")
+        return project
+
 
 class ApiKey(models.Model):
     """A key of a project. Only its SHA-256 is stored: 256 random bits need no slow hash."""
@@ -77,6 +85,10 @@ class ApiKey(models.Model):
         unknown = [scope for scope in wanted if scope not in SCOPES]
         if unknown or not wanted:
             raise errors.InvalidInput(f"scopes are among {', '.join(SCOPES)}", field="scopes")
+        if not name.strip() or len(name) > 64:
+            raise errors.InvalidInput("a key has a name of 1 to 64 characters: what it is for", field="name")
+        if expires_at is not None and expires_at <= timezone.now():
+            raise errors.InvalidInput("a key expires in the future", field="expires_at")
         secret = KEY_PREFIX + secrets.token_urlsafe(32)
         key = cls.objects.create(
             project=project,

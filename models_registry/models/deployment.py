@@ -1,39 +1,14 @@
-"""Which version answers: aliases, and the events that say who changed what, when and why."""
+"""Which version answers: aliases, moved under a lock of their model: every change has one before and one after."""
 
 from __future__ import annotations
 
 from django.db import models, transaction
 from django.db.models import F
-from django.utils import timezone
 
 from models_registry import errors
+from models_registry.models.event import DeploymentEvent
 from models_registry.models.version import ModelVersion, RegisteredModel
 from models_registry.names import check_alias
-
-
-class DeploymentEvent(models.Model):
-    """One change of what answers; append-only, so "who served at time t" has an answer."""
-
-    class Verb(models.TextChoices):
-        SET = "set"
-        ROLLED_BACK = "rolled back"
-        REMOVED = "removed"
-        RETIRED = "retired"
-
-    model = models.ForeignKey(RegisteredModel, on_delete=models.CASCADE, related_name="events")
-    alias = models.CharField(max_length=64, blank=True)
-    verb = models.CharField(max_length=12, choices=Verb)
-    from_version = models.PositiveIntegerField(null=True)
-    to_version = models.PositiveIntegerField(null=True)
-    who = models.CharField(max_length=150)
-    why = models.TextField(blank=True)
-    at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        ordering = ["-id"]
-
-    def __str__(self) -> str:
-        return f"{self.model} {self.alias} {self.from_version} → {self.to_version}"
 
 
 class Alias(models.Model):
@@ -59,28 +34,28 @@ class Alias(models.Model):
         """
         check_alias(name)
         with transaction.atomic():
-            locked = ModelVersion.objects.select_for_update().get(pk=version.pk)
-            if locked.status != ModelVersion.Status.READY:
-                raise errors.Conflict(f"version {locked.number} is {locked.status}, not ready", field="version")
-            alias = cls.objects.select_for_update().filter(model_id=locked.model_id, name=name).first()
-            before = alias.version.number if alias else None
-            if alias is not None and alias.version_id == locked.pk:
+            RegisteredModel.lock(version.model_id)
+            version = ModelVersion.objects.get(pk=version.pk)
+            if version.status != ModelVersion.Status.READY:
+                raise errors.Conflict(f"version {version.number} is {version.status}, not ready", field="version")
+            alias = cls.objects.select_related("version").filter(model_id=version.model_id, name=name).first()
+            if alias is not None and alias.version_id == version.pk:
                 return alias
-            if alias is None:
-                alias = cls(model_id=locked.model_id, name=name)
-            alias.version = locked
+            before = alias.version.number if alias else None
+            alias = alias or cls(model_id=version.model_id, name=name)
+            alias.version = version
             alias.save()
-            alias._tell(DeploymentEvent.Verb.SET, before, locked.number, who=who, why=why)
+            alias._tell(DeploymentEvent.Verb.SET, before, version.number, who=who, why=why)
         return alias
 
     def roll_back(self, *, who: str, why: str = "") -> Alias:
         """Point back at the version that answered before the last change; raises `Conflict` if none is left."""
         with transaction.atomic():
-            alias = Alias.objects.select_for_update().get(pk=self.pk)
+            alias = self._locked()
             current = alias.version.number
             earlier = alias._version_before()
             if earlier is None:
-                raise errors.Conflict(f"alias {self.name} has no earlier ready version to go back to")
+                raise errors.Conflict(f"alias {self.name} has no earlier ready version to go back to", field="alias")
             alias.version = earlier
             alias.save()
             alias._tell(DeploymentEvent.Verb.ROLLED_BACK, current, earlier.number, who=who, why=why)
@@ -89,8 +64,17 @@ class Alias(models.Model):
     def remove(self, *, who: str, why: str = "") -> None:
         """Take the name away; requests for it are then answered 404."""
         with transaction.atomic():
-            self._tell(DeploymentEvent.Verb.REMOVED, self.version.number, None, who=who, why=why)
-            self.delete()
+            alias = self._locked()
+            alias._tell(DeploymentEvent.Verb.REMOVED, alias.version.number, None, who=who, why=why)
+            alias.delete()
+
+    def _locked(self) -> Alias:
+        """This alias as it stands now, with its model locked; raises `NotFound` if it was removed meanwhile."""
+        RegisteredModel.lock(self.model_id)
+        alias = Alias.objects.select_related("version", "model").filter(pk=self.pk).first()
+        if alias is None:
+            raise errors.NotFound(f"alias {self.name} not found")
+        return alias
 
     def _version_before(self) -> ModelVersion | None:
         """Walk the history backwards past its own rollbacks, so that rolling back twice goes back two steps."""

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from django.db import models
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from models_registry import errors
+from models_registry.models.access import Project
+from models_registry.models.event import DeploymentEvent
 from models_registry.names import check_name
 from models_registry.runtime.signature import Signature
 from monitoring.ids import mint
+
+#: Longest one attempt may take, and most open predictions a model may have.
+HARD_LIMIT_MOST_S = 3600.0
+OPEN_LIMIT_MOST = 10_000_000
+
+#: Who else may need a version: each answers with a sentence, or None. Rooms to the left add theirs (see
+#: `predictions.apps`), because this one may not ask them.
+blockers: list[Callable[[ModelVersion], str | None]] = []
 
 
 class RegisteredModel(models.Model):
@@ -36,6 +51,45 @@ class RegisteredModel(models.Model):
 
     def clean(self) -> None:
         check_name(self.name)
+
+    @classmethod
+    def register(cls, project: Project, name: str, **limits: Any) -> RegisteredModel:
+        """Make a model without versions; `limits` as in `configure`. Raises `InvalidInput`, `Conflict` if it exists."""
+        with transaction.atomic():
+            model, is_new = cls.objects.get_or_create(project=project, name=check_name(name))
+            if not is_new:
+                raise errors.Conflict(f"model {name} exists", field="name")
+            return model.configure(**limits) if limits else model
+
+    @classmethod
+    def lock(cls, pk: int) -> None:
+        """Hold the model until the transaction ends: what answers changes by one hand at a time."""
+        cls.objects.select_for_update().get(pk=pk)
+
+    def configure(
+        self,
+        *,
+        description: str | None = None,
+        pool: str | None = None,
+        hard_limit_s: float | None = None,
+        open_limit: int | None = None,
+    ) -> RegisteredModel:
+        """Change what is given: words, pool, hard limit in seconds, open predictions. Raises `InvalidInput`."""
+        if pool is not None and pool not in settings.POOLS:
+            raise errors.InvalidInput(f"a pool is one of {', '.join(settings.POOLS)}", field="pool")
+        if hard_limit_s is not None and not 0 < hard_limit_s <= HARD_LIMIT_MOST_S:
+            raise errors.InvalidInput(
+                f"a hard limit is above 0 and at most {HARD_LIMIT_MOST_S} s", field="hard_limit_s"
+            )
+        if open_limit is not None and not 0 <= open_limit <= OPEN_LIMIT_MOST:
+            raise errors.InvalidInput(f"an open limit is 0 to {OPEN_LIMIT_MOST}", field="open_limit")
+        given = {"description": description, "pool": pool, "hard_limit_s": hard_limit_s, "open_limit": open_limit}
+        changed = {name: value for name, value in given.items() if value is not None}
+        for name, value in changed.items():
+            setattr(self, name, value)
+        if changed:
+            self.save(update_fields=list(changed))
+        return self
 
 
 class ModelVersion(models.Model):
@@ -95,3 +149,49 @@ class ModelVersion(models.Model):
 
     def parsed_signature(self) -> Signature:
         return Signature.from_json(self.signature)
+
+    def retire(self, *, who: str, why: str = "") -> ModelVersion:
+        """End the version: it answers nothing any more. Retiring again changes nothing.
+
+        Raises `Conflict` while an alias or an open prediction needs it, or when it is not ready.
+        """
+        with transaction.atomic():
+            RegisteredModel.lock(self.model_id)
+            version = ModelVersion.objects.select_related("model").get(pk=self.pk)
+            if version.status == self.Status.RETIRED:
+                return version
+            version._check_unneeded()
+            version.status = self.Status.RETIRED
+            version.retired_at = timezone.now()
+            version.save(update_fields=["status", "retired_at"])
+            version.model.events.create(
+                verb=DeploymentEvent.Verb.RETIRED, from_version=version.number, who=who, why=why
+            )
+        return version
+
+    def _check_unneeded(self) -> None:
+        if self.status != self.Status.READY:
+            raise errors.Conflict(f"version {self.number} is {self.status}: only a ready one can be retired")
+        names = list(self.aliases.values_list("name", flat=True))
+        if names:
+            raise errors.Conflict(f"version {self.number} answers for alias {', '.join(names)}: move that first")
+        for blocker in blockers:
+            reason = blocker(self)
+            if reason:
+                raise errors.Conflict(reason)
+
+
+class UploadKey(models.Model):
+    """An `Idempotency-Key` of an upload: repeated with the same body it names the same version."""
+
+    project = models.ForeignKey("models_registry.Project", on_delete=models.CASCADE, related_name="upload_keys")
+    key = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64)
+    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="upload_keys")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "key"], name="one_upload_per_key")]
+
+    def __str__(self) -> str:
+        return self.key
