@@ -1,0 +1,137 @@
+"""What every private server has in common: a folder, a port, a process that mirakuru starts and ends."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mirakuru import Executor, TCPExecutor
+from mirakuru.exceptions import ProcessFinishedWithError
+
+#: The account that PostgreSQL and Elasticsearch run as when root starts them: both refuse to be root.
+ACCOUNT = "serving"
+
+
+class ServerMissing(Exception):
+    """A server's program is not on this machine and could not be installed."""
+
+
+@dataclass(slots=True)
+class Server:
+    """One running server: `url` is what the matching setting takes, `folder` holds its data and log."""
+
+    name: str
+    url: str
+    port: int
+    folder: Path
+    process: Executor
+    extra_urls: Mapping[str, str]
+
+    @property
+    def pid(self) -> int:
+        process = self.process.process
+        if process is None:
+            raise RuntimeError(f"{self.name} does not run")
+        return process.pid
+
+    def stop(self) -> None:
+        """End it and everything it started; a server that was killed before, or says so on leaving, is no error."""
+        with suppress(ProcessFinishedWithError):
+            self.process.stop()
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def launch(
+    name: str,
+    command: Sequence[str | Path],
+    *,
+    folder: Path,
+    port: int,
+    url: str,
+    env: Mapping[str, str] | None = None,
+    unprivileged: bool = False,
+    timeout: float = 60,
+    extra_urls: Mapping[str, str] | None = None,
+) -> Server:
+    """Start the command and wait until its port answers; its output goes to `<folder>/<name>.log`."""
+    words = [str(word) for word in command]
+    if unprivileged and os.geteuid() == 0:
+        words = ["setpriv", "--reuid", ACCOUNT, "--regid", ACCOUNT, "--clear-groups", *words]
+    log = (folder / f"{name}.log").open("ab")
+    process = TCPExecutor(
+        words,
+        "127.0.0.1",
+        port,
+        timeout=timeout,
+        cwd=str(folder),
+        envvars={**os.environ, **(env or {})},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        sleep=0.1,
+    )
+    process.start()
+    return Server(name, url, port, folder, process, extra_urls or {})
+
+
+def folder_for(root: Path, name: str, *, unprivileged: bool = False) -> Path:
+    """The server's folder below `root`; elsewhere when its account could not reach it there.
+
+    As root the account may not pass through a closed clone; then the data lies in /var/tmp under a name made from
+    the clone's path, and a link in `root` shows where.
+    """
+    folder = root / name
+    if not (unprivileged and os.geteuid() == 0):
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    account = _account()
+    if not _reachable(root):
+        digest = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
+        place = Path("/var/tmp") / f"serving-blueprint-{digest}" / name  # noqa: S108 - a fixed name only root makes
+        place.mkdir(parents=True, exist_ok=True)
+        root.mkdir(parents=True, exist_ok=True)
+        if not folder.exists():
+            folder.symlink_to(place)
+        folder = place
+    folder.mkdir(parents=True, exist_ok=True)
+    os.chown(folder, account.pw_uid, account.pw_gid)
+    return folder
+
+
+def _account() -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(ACCOUNT)
+    except KeyError:
+        subprocess.run(  # noqa: S603
+            [program("useradd"), "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "-U", ACCOUNT],
+            check=True,
+        )
+        return pwd.getpwnam(ACCOUNT)
+
+
+def _reachable(root: Path) -> bool:
+    """True when everybody may pass through every folder down to `root`."""
+    path = root.resolve()
+    existing = [parent for parent in (path, *path.parents) if parent.exists()]
+    return all(parent.stat().st_mode & 0o001 for parent in existing)
+
+
+def program(name: str, *places: str) -> str:
+    """The full path of a program; raises `ServerMissing` naming it."""
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", *places]))
+    if found is None:
+        raise ServerMissing(f"{name} is not installed")
+    return found
