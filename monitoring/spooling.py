@@ -1,0 +1,72 @@
+"""The spool of this process, opened from the settings on first use, and its once-a-second tick."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from django.conf import settings
+
+from monitoring.background import Background, Ticker
+from monitoring.spool import Depth, Spool, depth
+
+_lock = threading.Lock()
+_spool: Spool | None = None
+_owner = 0
+
+
+def directory() -> Path:
+    return Path(settings.SPOOL_DIR)
+
+
+def opened() -> Spool:
+    """This process's spool. Raises `SpoolFull` when not even a first segment may be made."""
+    global _spool, _owner
+    spool = _spool
+    if spool is not None and _owner == os.getpid():
+        return spool
+    with _lock:
+        if _spool is None or _owner != os.getpid():
+            _spool = Spool(directory(), limit=settings.SERVING["SPOOL_LIMIT"])
+            _owner = os.getpid()
+        return _spool
+
+
+def append(payload: bytes) -> None:
+    """Keep one encoded call (`records.encode_call`). Raises `SpoolFull`."""
+    opened().append(payload)
+
+
+def close() -> None:
+    """Give this process's segments up to the keeper; the next `append` opens a new one."""
+    global _spool
+    with _lock:
+        spool, _spool = _spool, None
+    if spool is not None and _owner == os.getpid():
+        spool.close()
+
+
+def waiting() -> Depth:
+    """What the folder holds that is not in the record store yet, of every process of this host."""
+    return depth(directory())
+
+
+class SpoolTick:
+    """Syncs the spool and keeps its next segment ready; on `stop` the segments go to the keeper."""
+
+    name = "spool"
+
+    def __init__(self) -> None:
+        self._ticker = Ticker(self.name, 1.0, lambda: opened().tick())
+
+    def start(self) -> None:
+        self._ticker.start()
+
+    def stop(self, timeout: float) -> None:
+        self._ticker.stop(timeout)
+        close()
+
+
+def background() -> list[Background]:
+    return [SpoolTick()]
