@@ -101,6 +101,20 @@ class ApiKey(models.Model):
         )
         return key, secret
 
+    @classmethod
+    def named(cls, wanted: str, *, project_id: int) -> ApiKey:
+        """The project's key by id or by its first characters; raises `NotFound`, `Conflict` if several begin so."""
+        mine = cls.objects.filter(project_id=project_id).select_related("project")
+        if wanted.isdigit() and len(wanted) < 19:
+            found = list(mine.filter(pk=int(wanted)))
+        else:
+            found = list(mine.filter(prefix=wanted.replace("\x00", ""))[:2])
+        if len(found) > 1:
+            raise errors.Conflict(f"several keys begin with {wanted}: name one by its id")
+        if not found:
+            raise errors.NotFound("key not found")
+        return found[0]
+
     def revoke(self) -> None:
         """End the key; every process refuses it within a second. Revoking again changes nothing."""
         if self.revoked_at is None:

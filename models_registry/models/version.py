@@ -66,6 +66,13 @@ class RegisteredModel(models.Model):
         """Hold the model until the transaction ends: what answers changes by one hand at a time."""
         cls.objects.select_for_update().get(pk=pk)
 
+    def discard_if_empty(self) -> None:
+        """Undo a registration whose first upload was refused; a model that has versions stays."""
+        with transaction.atomic():
+            RegisteredModel.lock(self.pk)
+            if not self.versions.exists():
+                self.delete()
+
     def configure(
         self,
         *,
