@@ -1,13 +1,70 @@
-"""The Celery app: queues and routes come from settings, tasks from the rooms."""
+"""The Celery app: queues and routes come from settings, tasks from the rooms; and its workers as threads."""
 
 from __future__ import annotations
 
 import os
+import threading
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
+from celery.worker import state as worker_state
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "serving_site.settings")
 
-app = Celery("serving_site")
-app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["predictions.queued", "models_registry.publishing"])
+ROOMS_WITH_TASKS = ["predictions.queued", "models_registry.publishing"]
+
+
+def make_app(*, current: bool) -> Celery:
+    made = Celery("serving_site", set_as_current=current)
+    made.config_from_object("django.conf:settings", namespace="CELERY")
+    made.autodiscover_tasks(ROOMS_WITH_TASKS)
+    return made
+
+
+app = make_app(current=True)
+
+
+@signals.task_prerun.connect
+@signals.task_postrun.connect
+def close_dead_connections(**_: Any) -> None:
+    """Around every task, as Django does around every request; a worker started as a thread has no such hook of its own.
+
+    Celery's own hook closes the connection outright, which costs a reconnect per task.
+    """
+    from django.db import close_old_connections
+
+    close_old_connections()
+
+
+class CeleryThread:
+    """One Celery worker for one queue in a thread of this process, on the memory transport.
+
+    Each has an app of its own: which queues a worker consumes is state of the app, not of the worker.
+    """
+
+    def __init__(self, queue: str, *, concurrency: int) -> None:
+        self.name = f"celery-{queue}"
+        self._queue = queue
+        self._concurrency = concurrency
+        self._thread: threading.Thread | None = None
+        self._worker: Any = None
+
+    def start(self) -> None:
+        self._worker = make_app(current=False).WorkController(
+            hostname=f"{self._queue}@embedded",
+            queues=[self._queue],
+            pool_cls="threads",
+            concurrency=self._concurrency,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            quiet=True,
+        )
+        self._thread = threading.Thread(target=self._worker.start, name=self.name, daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """Take no more messages and let the running task end. Stops every Celery thread of the process at once."""
+        worker_state.should_stop = 0
+        if self._thread is not None:
+            self._thread.join(timeout)

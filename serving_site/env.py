@@ -67,14 +67,23 @@ REDIS_RESULTS_URL = read("REDIS_RESULTS_URL", "str", "", "Redis for hot results 
 ELASTICSEARCH_URL = read("ELASTICSEARCH_URL", "str", "", "Elasticsearch; absent: records in the database.")
 ARTIFACT_URL = read("ARTIFACT_URL", "str", "", "Where artefacts live; absent: a folder in the data folder.")
 
+SERVING_ROLE = read(
+    "SERVING_ROLE", "str", "", "Set by `manage.py serve` for its own processes (web: answers requests); not by you."
+)
+#: Names and addresses no other machine can reach.
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANONYMOUS_PROJECT = read(
     "ANONYMOUS_PROJECT",
     "str",
-    "",
-    "Project that requests without a key act for (predict, read); loopback, embedded only.",
-)
+    "demo" if SERVING_ROLE == "web" and not RABBITMQ_URL and HOST in LOOPBACK else "",
+    "Project that requests without a key act for (predict, read); loopback and embedded only. "
+    "`manage.py serve` on loopback: demo; `-`: none.",
+).removeprefix("-")
 METRICS_NETWORKS = read(
     "METRICS_NETWORKS", "list", ["127.0.0.0/8", "::1/128"], "Networks that may read /metrics without a key."
+)
+SERVER_PROCESSES = read(
+    "SERVER_PROCESSES", "int", 1, "Server processes on this host; more than one needs RABBITMQ_URL."
 )
 BLOCKING_THREADS = read("BLOCKING_THREADS", "int", 64, "Threads of one server process.")
 ONLINE_BODY_LIMIT = read("ONLINE_BODY_LIMIT", "int", 16 * 2**20, "Largest online request, bytes.")
@@ -97,5 +106,7 @@ CHILD_MEMORY_LIMIT = read("CHILD_MEMORY_LIMIT", "int", 2 * 2**30, "Address space
 PUBLISH_LIMIT_S = read("PUBLISH_LIMIT_S", "float", 300.0, "Seconds publishing one version may take.")
 LOG_LEVEL = read("LOG_LEVEL", "str", "INFO", "Least level that is logged.")
 
+#: Where the embedded server is reached.
+URL = f"http://{f'[{HOST}]' if ':' in HOST else HOST}:{PORT}"
 #: True when nothing but this machine's files is needed; each URL replaces one embedded part.
 EMBEDDED = not RABBITMQ_URL

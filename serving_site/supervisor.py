@@ -1,0 +1,165 @@
+"""`manage.py serve`: one small supervisor and one worker process that serves; killing either ends both.
+
+The supervisor imports no Django: it holds the data folder's lock, prepares the folder in a process of its own when
+something is new, starts Granian's one worker, and tells the user when the server is ready. Whatever a signal or a kill
+does to one of the two, the other ends too and the folder's lock is free again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from serving_site import banner, prepared
+from serving_site.data_lock import DataFolderInUse, DataLock
+
+#: Seconds the worker gets beyond DRAIN_S before it is killed: closing what has drained.
+CLOSING_S = 3
+#: What a server process needs set before it starts: two malloc arenas instead of one per thread and core keep memory
+#: flat with 64 threads, and a BLAS pool per process would only fight them for the cores.
+PROCESS_ENVIRONMENT = {
+    "SERVING_ROLE": "web",
+    "MALLOC_ARENA_MAX": "2",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+PR_SET_PDEATHSIG = 1
+
+Application = Callable[[dict[str, Any], Any], Any]
+
+
+def enter() -> NoReturn:
+    """Serve in the foreground, in a process started with the right environment; exits with the server's status."""
+    if os.environ.get("SERVING_ROLE") != "web":
+        command = [sys.executable, os.path.abspath(sys.argv[0]), *sys.argv[1:]]
+        os.execve(sys.executable, command, {**os.environ, **PROCESS_ENVIRONMENT})  # noqa: S606 - ourselves
+    sys.exit(serve(load_application))
+
+
+def load_application() -> Application:
+    from serving_site.wsgi import application
+
+    return application
+
+
+def serve(load: Callable[[], Application]) -> int:
+    """Serve what `load` returns (called in the worker process) until a signal or a death; return the exit status."""
+    from serving_site import env
+
+    started = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    lock = DataLock(env.DATA_DIR)
+    try:
+        lock.take()
+        _check_port_is_free(env.HOST, env.PORT)
+        lock.tell(pid=os.getpid(), url=env.URL)
+        prepared.ensure(env)
+    except (DataFolderInUse, _PortTaken) as refusal:
+        return _refuse(str(refusal))
+    except subprocess.CalledProcessError as failure:
+        return _refuse(f"Preparing {env.DATA_DIR} failed with status {failure.returncode}; the lines above say why.")
+    except KeyboardInterrupt:
+        return 130
+    return _run(env, lock, load, started)
+
+
+class _PortTaken(Exception):
+    """Something else listens there; two servers would share the port silently (SO_REUSEPORT) otherwise."""
+
+
+def _check_port_is_free(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise _PortTaken(f"Cannot listen on {host}:{port} ({error.strerror}). Set another PORT.") from None
+
+
+def _refuse(message: str) -> int:
+    print(message, file=sys.stderr, flush=True)
+    return 1
+
+
+def _run(env: Any, lock: DataLock, load: Callable[[], Application], started: float) -> int:
+    """Hand over to Granian, which returns after a signal (0) or exits when its worker has died (1)."""
+    from granian.constants import HTTPModes, Interfaces
+    from granian.log import LogLevels
+    from granian.server import MPServer
+
+    supervisor = os.getpid()
+
+    def load_in_worker() -> Application:
+        become_worker(supervisor)
+        lock.tell(pid=supervisor, worker=os.getpid(), url=env.URL)
+        return load()
+
+    server = MPServer(
+        target="serving_site.wsgi:application",
+        address=env.HOST,
+        port=env.PORT,
+        interface=Interfaces.WSGI,
+        workers=env.SERVER_PROCESSES,
+        blocking_threads=env.BLOCKING_THREADS,
+        backpressure=1024,
+        backlog=1024,
+        http=HTTPModes.http1,
+        websockets=False,
+        log_level=LogLevels.error,
+        respawn_failed_workers=False,
+        workers_kill_timeout=int(env.DRAIN_S) + CLOSING_S,
+    )
+    # A closed terminal ends the server; to Granian SIGHUP would mean a second worker beside the first.
+    server.on_startup(lambda: signal.signal(signal.SIGHUP, server.signal_handler_interrupt))
+    server.on_startup(lambda: _announce(env, server, started))
+    try:
+        server.serve(spawn_target=_serve_and_drain, target_loader=load_in_worker, wrap_loader=False)
+    except SystemExit as end:
+        print("The worker process ended; so does the server.", file=sys.stderr, flush=True)
+        return int(end.code or 0)
+    return 0
+
+
+def _serve_and_drain(*args: Any, **kwargs: Any) -> None:
+    """Granian's worker, then our own threads: requests end first, then what they left running."""
+    from granian.server import MPServer
+
+    MPServer._spawn_wsgi_worker(*args, **kwargs)
+    embedded = sys.modules.get("serving_site.embedded")
+    if embedded is not None:
+        embedded.stop()
+
+
+def _announce(env: Any, server: Any, started: float) -> None:
+    """Print the banner once the server answers; a thread, because Granian's loop has the main one."""
+    threading.Thread(
+        target=banner.print_when_ready, args=(env, started, lambda: bool(server.interrupt_signal)), daemon=True
+    ).start()
+
+
+def become_worker(supervisor: int) -> None:
+    """Tie this process to its supervisor's life, and leave the terminal's signals to it."""
+    # Until Granian's handlers are set after loading, a SIGTERM ends the process at once: nothing runs in it yet.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C reaches the foreground group: the supervisor alone, which asks for a drain; model processes never see it.
+    os.setpgid(0, 0)
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_follow, args=(supervisor,), name="follow-supervisor", daemon=True).start()
+
+
+def _follow(supervisor: int) -> None:
+    """End when the supervisor has: the kernel says so on Linux, except when it died before it was asked to."""
+    while os.getppid() == supervisor:
+        time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGKILL)
