@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from django.db import models, transaction
 from django.db.models import F
+from django.dispatch import Signal
 
 from models_registry import errors
 from models_registry.models.event import DeploymentEvent
 from models_registry.models.version import ModelVersion, RegisteredModel
 from models_registry.names import check_alias
+
+#: Sent in this process once a change of the registry is committed, so that it need not wait for the next look.
+registry_changed = Signal()
 
 
 class Alias(models.Model):
@@ -109,6 +113,7 @@ class RegistryRevision(models.Model):
         """Count a change; called in the transaction that makes it (see `models_registry.apps`)."""
         if not cls.objects.filter(pk=1).update(revision=F("revision") + 1):
             cls.objects.get_or_create(pk=1, defaults={"revision": 1})
+        transaction.on_commit(lambda: registry_changed.send(cls), robust=True)
 
     @classmethod
     def current(cls) -> int:

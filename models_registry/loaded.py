@@ -1,0 +1,170 @@
+"""Versions loaded in this process: each loaded once, off the request, and dropped when nothing needs it.
+
+Compiled and native versions load in a thread each, because a native one starts a process of its own, takes
+seconds, and must not stand before a compiled one that takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotInTime
+from dataclasses import dataclass
+from uuid import UUID
+
+from models_registry import errors
+from models_registry.routing import Version
+from models_registry.runtime.predictor import Predictor
+
+logger = logging.getLogger(__name__)
+
+#: Versions without an alias that stay loaded; the least recently used one beyond it is dropped.
+ON_DEMAND_LIMIT = 8
+
+#: Requests that may wait for a load at once; the others are told to come back at once.
+WAITERS = 16
+
+#: Seconds until a version that failed to load is tried again: first, and at most.
+FIRST_RETRY_S, LAST_RETRY_S = 2.0, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A version that could not be loaded: why, and when (monotonic seconds) it is tried again."""
+
+    reason: str
+    retry_at: float
+    pause: float
+
+
+class Loaded:
+    """The predictors of this process. `ready` is replaced, never mutated, so readers need no lock."""
+
+    def __init__(self, load: Callable[[Version], Predictor], changed: Callable[[], object]) -> None:
+        self.ready: Mapping[UUID, Predictor] = {}
+        self.broken: dict[UUID, Broken] = {}
+        self._load = load
+        self._changed = changed
+        self._lock = threading.Lock()
+        self._running: dict[UUID, Future[Predictor]] = {}
+        self._used: dict[UUID, float] = {}
+        self._draining: list[tuple[float, Predictor]] = []
+        self._waiters = threading.BoundedSemaphore(WAITERS)
+        self._threads = {
+            native: ThreadPoolExecutor(1, thread_name_prefix="load-native" if native else "load")
+            for native in (False, True)
+        }
+
+    def get(self, version: Version, *, wait: float) -> Predictor:
+        """The loaded version, loading it if need be; raises `Unavailable` after `wait` seconds."""
+        found = self.ready.get(version.id)
+        if found is not None:
+            self._used[version.id] = time.monotonic()
+            return found
+        return self._wait_for(version, wait)
+
+    def start(self, version: Version) -> Future[Predictor] | None:
+        """Begin to load unless it is loaded, being loaded, or broke a moment ago (then None)."""
+        with self._lock:
+            running = self._running.get(version.id)
+            if running is not None or version.id in self.ready:
+                return running
+            broken = self.broken.get(version.id)
+            if broken is not None and time.monotonic() < broken.retry_at:
+                return None
+            self._used[version.id] = time.monotonic()
+            future = self._threads[version.runtime == "native"].submit(self._run, version)
+            self._running[version.id] = future
+            return future
+
+    def keep(self, aliased: Iterable[UUID], known: Mapping[UUID, Version]) -> None:
+        """Drop versions that are gone, and the least recently used ones without an alias beyond the bound."""
+        needed = set(aliased)
+        with self._lock:
+            spare = sorted(
+                (version for version in self.ready if version in known and version not in needed),
+                key=lambda version: self._used.get(version, 0.0),
+                reverse=True,
+            )
+            stay = needed | set(spare[:ON_DEMAND_LIMIT])
+            dropped = {version: predictor for version, predictor in self.ready.items() if version not in stay}
+            if dropped:
+                self.ready = {version: found for version, found in self.ready.items() if version in stay}
+            for version, predictor in dropped.items():
+                limit = known[version].hard_limit_s if version in known else 30.0
+                self._draining.append((time.monotonic() + limit + 1, predictor))
+            for version in [version for version in self.broken if version not in known]:
+                del self.broken[version]
+
+    def drain(self, *, now: bool = False) -> None:
+        """Close dropped versions once the calls that were running when they were dropped must have ended."""
+        with self._lock:
+            due = [item for item in self._draining if now or item[0] <= time.monotonic()]
+            self._draining = [item for item in self._draining if item not in due]
+        for _, predictor in due:
+            predictor.close()
+
+    def close(self) -> None:
+        """Release every version; for the end of the process."""
+        with self._lock:
+            dropped, self.ready = dict(self.ready), {}
+        for predictor in dropped.values():
+            predictor.close()
+        self.drain(now=True)
+
+    def _wait_for(self, version: Version, wait: float) -> Predictor:
+        future = self.start(version)
+        if future is None:
+            found = self.ready.get(version.id)
+            if found is not None:
+                return found
+            broken = self.broken.get(version.id)
+            reason = broken.reason if broken else "it is being loaded"
+            raise errors.Unavailable(f"version {version.number} of {version.model}: {reason}", retry_after=2)
+        if not self._waiters.acquire(blocking=False):
+            raise _loading(version)
+        try:
+            return future.result(timeout=wait)
+        except NotInTime:
+            raise _loading(version) from None
+        except Exception as error:
+            raise errors.Unavailable(
+                f"version {version.number} of {version.model} could not be loaded", retry_after=2
+            ) from error
+        finally:
+            self._waiters.release()
+
+    def _run(self, version: Version) -> Predictor:
+        try:
+            predictor = self._load(version)
+        except Exception as error:
+            self._break(version, error)
+            raise
+        with self._lock:
+            self.ready = {**self.ready, version.id: predictor}
+            self.broken.pop(version.id, None)
+            self._running.pop(version.id, None)
+        self._changed()
+        return predictor
+
+    def _break(self, version: Version, error: Exception) -> None:
+        logger.exception(
+            "version %s of %s/%s could not be loaded",
+            version.number,
+            version.project,
+            version.model,
+            extra={"action": "load_failed", "version_id": str(version.id)},
+        )
+        with self._lock:
+            before = self.broken.get(version.id)
+            pause = min(before.pause * 2, LAST_RETRY_S) if before else FIRST_RETRY_S
+            reason = f"could not be loaded ({type(error).__name__})"
+            self.broken[version.id] = Broken(reason, time.monotonic() + pause, pause)
+            self._running.pop(version.id, None)
+
+
+def _loading(version: Version) -> errors.Unavailable:
+    return errors.Unavailable(f"version {version.number} of {version.model} is being loaded", retry_after=1)
