@@ -14,8 +14,12 @@ class ModelsRegistryConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from models_registry import models
+        from django.conf import settings
 
+        from models_registry import artifacts, models
+        from models_registry.runtime import loading
+
+        loading.configure(locate=artifacts.local_path, memory_limit=settings.SERVING["CHILD_MEMORY_LIMIT"])
         for row in (models.Project, models.ApiKey, models.RegisteredModel, models.ModelVersion, models.Alias):
             post_save.connect(_count, sender=row, dispatch_uid=f"revision-save-{row.__name__}")
             post_delete.connect(_count, sender=row, dispatch_uid=f"revision-delete-{row.__name__}")

@@ -19,7 +19,8 @@ class Predictor(Protocol):
         `str` (None where missing), a missing number is NaN. Outputs are keyed by the signature's names.
 
         Raises `ModelRaised`, `UnusableOutput`, `PredictionTimeout` (after `timeout` seconds, measured from the
-        call), `ProcessCrashed`, `ResourceExhausted`: all from `models_registry.errors`.
+        call), `ProcessCrashed`, `ResourceExhausted`, and `Unavailable` when it got no turn or its process is being
+        replaced (no fault of the input; try again): all from `models_registry.errors`.
         """
         ...
 

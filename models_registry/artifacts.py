@@ -1,0 +1,130 @@
+"""Where artefacts live: a folder of files named by their SHA-256, and the digest verified whenever one is opened.
+
+An object store fits behind the same three verbs: `put` streams in, `local_path` answers with a verified local file,
+`has` says whether the bytes are there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from models_registry import errors
+
+_CHUNK = 1 << 20
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class ArtifactStore(Protocol):
+    """Content-addressed bytes. A digest is the SHA-256 of the bytes, 64 hexadecimal digits."""
+
+    def put(self, content: BinaryIO | bytes, *, limit: int) -> tuple[str, int]:
+        """Store the bytes; return (digest, size in bytes). Raises `TooLarge` beyond `limit` bytes."""
+        ...
+
+    def local_path(self, digest: str) -> Path:
+        """A local file holding exactly these bytes. Raises `NotFound`, or `Conflict` if they were changed."""
+        ...
+
+    def has(self, digest: str) -> bool: ...
+
+
+class Folder:
+    """Artefacts in a folder; a file appears whole or not at all, and survives a power loss once `put` returned."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def put(self, content: BinaryIO | bytes, *, limit: int) -> tuple[str, int]:
+        self._root.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=self._root, prefix=".incoming-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                digest, size = _copy(content, file, limit)
+                file.flush()
+                os.fsync(file.fileno())
+            self._keep(Path(name), digest)
+        finally:
+            Path(name).unlink(missing_ok=True)
+        return digest, size
+
+    def local_path(self, digest: str) -> Path:
+        path = self._path(digest)
+        if not path.is_file():
+            raise errors.NotFound(f"artefact {digest[:12]}… is not in the store")
+        if _digest_of(path) != digest:
+            raise errors.Conflict(f"artefact {digest[:12]}… was changed on disk and is not loaded")
+        return path
+
+    def has(self, digest: str) -> bool:
+        return self._path(digest).is_file()
+
+    def _keep(self, incoming: Path, digest: str) -> None:
+        """Give the file its name; the same bytes again replace themselves, which also mends a damaged copy."""
+        path = self._path(digest)
+        path.parent.mkdir(exist_ok=True)
+        os.chmod(incoming, 0o444)
+        os.replace(incoming, path)
+        for folder in (path.parent, self._root):
+            _sync_folder(folder)
+
+    def _path(self, digest: str) -> Path:
+        if not _DIGEST.fullmatch(digest):
+            raise errors.NotFound("an artefact is named by 64 hexadecimal digits")
+        return self._root / digest[:2] / digest
+
+
+def open_store() -> ArtifactStore:
+    """The store `ARTIFACT_URL` names: a path, or a `file://` address of one."""
+    from django.conf import settings
+
+    return Folder(Path(settings.ARTIFACT_URL.removeprefix("file://")))
+
+
+def put(content: BinaryIO | bytes, *, limit: int | None = None) -> tuple[str, int]:
+    """Store an artefact; return (digest, size). Raises `TooLarge` beyond `limit`, by default `UPLOAD_LIMIT`."""
+    from django.conf import settings
+
+    return open_store().put(content, limit=settings.SERVING["UPLOAD_LIMIT"] if limit is None else limit)
+
+
+def local_path(digest: str) -> Path:
+    """A verified local file of the artefact. Raises `NotFound`, or `Conflict` when its bytes were changed."""
+    return open_store().local_path(digest)
+
+
+def _copy(content: BinaryIO | bytes, file: BinaryIO, limit: int) -> tuple[str, int]:
+    seen, size = hashlib.sha256(), 0
+    for chunk in _chunks(content):
+        size += len(chunk)
+        if size > limit:
+            raise errors.TooLarge(f"the file is larger than {limit} bytes", field="file")
+        seen.update(chunk)
+        file.write(chunk)
+    return seen.hexdigest(), size
+
+
+def _chunks(content: BinaryIO | bytes) -> Iterator[bytes]:
+    if isinstance(content, bytes | bytearray | memoryview):
+        yield bytes(content)
+        return
+    while chunk := content.read(_CHUNK):
+        yield chunk
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
