@@ -1,22 +1,41 @@
 """The record: the immutable fact kept about one finished prediction, and how a spooled call becomes one.
 
 Framework-free: the server writes `SpooledCall` frames on the online path, the keeper turns them into records.
+`keeping` cuts what is too large to keep, `documents` is a record's JSON form.
 """
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
+import numpy as np
 
 #: Statuses a record can have; the same words as on the wire and in the ledger.
 TERMINAL = ("succeeded", "failed", "canceled", "aborted")
 
 #: At most so many values of the first instance are searchable by name, per record.
 MAX_VALUES = 64
+#: Outputs keep at least so many of those places beside a wide input.
+OUTPUT_SHARE = 16
+MAX_NAME = 128
+MAX_TEXT = 256
+
+_DTYPES = {
+    "BOOL": "?",
+    **{
+        f"{kind}{bits}": f"<{letter}{bits // 8}"
+        for kind, letter in (("INT", "i"), ("UINT", "u"))
+        for bits in (8, 16, 32, 64)
+    },
+    **{f"FP{bits}": f"<f{bits // 8}" for bits in (16, 32, 64)},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +83,11 @@ class Record:
 
 
 class SpooledTensor(msgspec.Struct, frozen=True, array_like=True):
-    """A tensor as the online path leaves it: raw little-endian bytes, or JSON text for BYTES.
+    """A tensor as the online path leaves it: raw little-endian bytes, or a flat JSON list for BYTES.
 
-    When it was too large to keep, `data` holds the first rows only and `sha256` the digest of all of it.
+    When it was too large to keep, `data` holds the first rows only and `sha256` the digest of all of it, while
+    `shape` stays the true one. `columns` are the names under which the elements of the first row are searchable
+    (features; "probabilities.setosa"), as many as a row has elements, or none.
     """
 
     name: str
@@ -74,6 +95,7 @@ class SpooledTensor(msgspec.Struct, frozen=True, array_like=True):
     shape: tuple[int, ...]
     data: bytes
     sha256: str = ""
+    columns: tuple[str, ...] = ()
 
 
 class SpooledCall(msgspec.Struct, frozen=True, array_like=True):
@@ -103,3 +125,100 @@ class SpooledCall(msgspec.Struct, frozen=True, array_like=True):
     cached: bool = False
     inputs: tuple[SpooledTensor, ...] = ()
     outputs: tuple[SpooledTensor, ...] = ()
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(SpooledCall)
+
+
+def encode_call(call: SpooledCall) -> bytes:
+    """The payload of one spool frame (MessagePack)."""
+    return _encoder.encode(call)
+
+
+def decode_call(payload: bytes) -> SpooledCall:
+    """Raises `msgspec.MsgspecError` when the payload is none of ours."""
+    return _decoder.decode(payload)
+
+
+def from_spooled(call: SpooledCall) -> Record:
+    """The record of one online call. Raises `ValueError` when a tensor's bytes do not fit its own description."""
+    accepted_at = datetime.fromtimestamp(call.accepted_at, UTC)
+    return Record(
+        id=UUID(bytes=call.id),
+        project=call.project,
+        model=call.model,
+        version=call.version,
+        version_id=UUID(bytes=call.version_id),
+        digest=call.digest,
+        route=call.route,
+        door="online",
+        protocol=call.protocol,
+        status=call.status,
+        accepted_at=accepted_at,
+        completed_at=accepted_at + timedelta(seconds=call.total_s),
+        key=call.key,
+        request_id=call.request_id,
+        error_code=call.error_code,
+        error=call.error,
+        rows=call.rows,
+        queue_ms=round(call.queue_s * 1000, 3),
+        inference_ms=round(call.inference_s * 1000, 3),
+        total_ms=round(call.total_s * 1000, 3),
+        cached=call.cached,
+        inputs={tensor.name: tensor_json(tensor) for tensor in call.inputs} or None,
+        outputs={tensor.name: tensor_json(tensor) for tensor in call.outputs} or None,
+        values=searchable(call.inputs, call.outputs),
+    )
+
+
+def tensor_json(tensor: SpooledTensor) -> Any:
+    """Nested lists, NaN and infinities as null; of a cut tensor its digest, true shape and first rows."""
+    rows = _rows(tensor)
+    if not tensor.sha256:
+        return rows
+    return {
+        "sha256": tensor.sha256,
+        "datatype": tensor.datatype,
+        "shape": list(tensor.shape),
+        "first_rows": rows,
+    }
+
+
+def searchable(inputs: Sequence[SpooledTensor], outputs: Sequence[SpooledTensor]) -> tuple[Value, ...]:
+    """At most 64 values of the first instance; missing ones are left out, wide inputs give way to 16 outputs."""
+    asked = [value for tensor in inputs for value in _first_row("input", tensor)]
+    answered = [value for tensor in outputs for value in _first_row("output", tensor)]
+    answered = answered[: max(OUTPUT_SHARE, MAX_VALUES - len(asked))]
+    return (*asked[: MAX_VALUES - len(answered)], *answered)
+
+
+def _first_row(side: str, tensor: SpooledTensor) -> Iterator[Value]:
+    rows = _rows(tensor)
+    if not rows:
+        return
+    elements = [rows[0]]
+    for _ in tensor.shape[2:]:
+        elements = [item for element in elements for item in element]
+    elements = elements[0] if len(tensor.shape) == 2 else elements
+    elements = list(elements)[:MAX_VALUES]
+    names = tensor.columns or ((tensor.name,) if len(elements) == 1 else ())
+    for index, element in enumerate(elements):
+        name = names[index] if index < len(names) else f"{tensor.name}.{index}"
+        if isinstance(element, str):
+            yield Value(side, name[:MAX_NAME], text=element[:MAX_TEXT])
+        elif element is not None and math.isfinite(element):
+            yield Value(side, name[:MAX_NAME], number=float(element))
+
+
+def _rows(tensor: SpooledTensor) -> Any:
+    """What was kept of a tensor as nested lists; the first axis is as long as the rows that were kept."""
+    if tensor.datatype == "BYTES":
+        flat = np.array(json.loads(tensor.data), dtype=object)
+    else:
+        flat = np.frombuffer(tensor.data, dtype=_DTYPES[tensor.datatype])
+    shape = (-1, *tensor.shape[1:]) if tensor.sha256 and tensor.shape else tensor.shape
+    if flat.dtype.kind == "f" and not (finite := np.isfinite(flat)).all():
+        flat = flat.astype(object)
+        flat[~finite] = None
+    return flat.reshape(shape).tolist()

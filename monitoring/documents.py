@@ -1,0 +1,64 @@
+"""A record as JSON: what the store keeps, what the API answers, and the hash that tells a repeat from a conflict."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from monitoring.records import Record, Value
+
+
+def to_document(record: Record) -> dict[str, Any]:
+    """Every field of the record under its own name: ids as text, times as ISO 8601 in UTC, values without nulls."""
+    document = asdict(record)
+    document["id"] = str(record.id)
+    document["version_id"] = str(record.version_id)
+    document["accepted_at"] = record.accepted_at.isoformat()
+    document["completed_at"] = record.completed_at.isoformat()
+    document["values"] = [
+        {"side": value.side, "name": value.name}
+        | ({"number": value.number} if value.number is not None else {"text": value.text})
+        for value in record.values
+    ]
+    return document
+
+
+def from_document(document: dict[str, Any]) -> Record:
+    """The record again. Raises `KeyError`, `TypeError` or `ValueError` when it is no record's document."""
+    return Record(
+        **{
+            **document,
+            "id": UUID(document["id"]),
+            "version_id": UUID(document["version_id"]),
+            "accepted_at": datetime.fromisoformat(document["accepted_at"]),
+            "completed_at": datetime.fromisoformat(document["completed_at"]),
+            "values": tuple(Value(**value) for value in document["values"]),
+        }
+    )
+
+
+def encode(document: dict[str, Any]) -> bytes:
+    """Canonical bytes: the same record gives the same bytes in every process and at every repeat."""
+    try:
+        return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # integers beyond 64 bits, lone surrogates: legal in JSON, unknown to orjson
+        return json.dumps(document, sort_keys=True, separators=(",", ":"), default=str).encode()
+
+
+def decode(encoded: bytes) -> dict[str, Any]:
+    document: dict[str, Any]
+    try:
+        document = orjson.loads(encoded)
+    except orjson.JSONDecodeError:  # what `encode` wrote without orjson
+        document = json.loads(encoded)
+    return document
+
+
+def content_hash(encoded: bytes) -> str:
+    return hashlib.sha256(encoded).hexdigest()

@@ -1,0 +1,78 @@
+"""What is kept of inputs and outputs: all of it up to a size, beyond that digest, shape and first rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from monitoring.records import SpooledTensor
+
+#: Bytes of all inputs, and of all outputs, of one record.
+ONLINE_LIMIT = 16 * 2**10
+QUEUED_LIMIT = 2**20
+FIRST_ROWS = 10
+
+
+def tensor(name: str, datatype: str, array: np.ndarray[Any, Any], columns: tuple[str, ...] = ()) -> SpooledTensor:
+    """An array as the spool keeps it, uncut; BYTES arrays hold str or None."""
+    if datatype == "BYTES":
+        data = json.dumps(array.ravel().tolist(), ensure_ascii=False, separators=(",", ":")).encode()
+    else:
+        data = array.tobytes()
+    return SpooledTensor(name, datatype, array.shape, data, columns=columns)
+
+
+def keep_tensors(tensors: Sequence[SpooledTensor], *, limit: int = ONLINE_LIMIT) -> tuple[SpooledTensor, ...]:
+    """One side of a call within `limit` bytes: untouched, or every tensor cut to its first rows with its digest."""
+    if sum(len(item.data) for item in tensors) <= limit:
+        return tuple(tensors)
+    share = limit // len(tensors)
+    return tuple(_cut(item, share) for item in tensors)
+
+
+def keep_json(encoded: bytes, *, limit: int = QUEUED_LIMIT) -> Any:
+    """A JSON document's value when it is small enough; else its SHA-256, size, rows and first rows.
+
+    Rows are the items of the longest lists directly in the document (`instances`, or an output's name).
+    """
+    value = json.loads(encoded)
+    if len(encoded) <= limit:
+        return value
+    lists = {name: item for name, item in value.items() if isinstance(item, list)} if isinstance(value, dict) else {}
+    first: dict[str, Any] = {}
+    for rows in (FIRST_ROWS, 1, 0):
+        first = {name: item[:rows] for name, item in lists.items()}
+        if len(json.dumps(first)) <= limit:
+            break
+    return {
+        "sha256": hashlib.sha256(encoded).hexdigest(),
+        "bytes": len(encoded),
+        "rows": max((len(item) for item in lists.values()), default=0),
+        "first_rows": first,
+    }
+
+
+def _cut(item: SpooledTensor, share: int) -> SpooledTensor:
+    rows = item.shape[0] if item.shape else 1
+    kept = min(FIRST_ROWS, rows)
+    if item.datatype == "BYTES":
+        data = _cut_text(item.data, math.prod(item.shape[1:]), rows=kept, share=share)
+    else:
+        row_bytes = len(item.data) // max(1, rows)
+        data = item.data[: row_bytes * min(kept, share // max(1, row_bytes))]
+    return msgspec.structs.replace(item, data=data, sha256=hashlib.sha256(item.data).hexdigest())
+
+
+def _cut_text(data: bytes, width: int, *, rows: int, share: int) -> bytes:
+    elements = json.loads(data)
+    for count in (rows, 1, 0):
+        kept = json.dumps(elements[: count * width], ensure_ascii=False, separators=(",", ":")).encode()
+        if len(kept) <= share:
+            break
+    return kept
