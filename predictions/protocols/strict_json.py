@@ -100,7 +100,7 @@ def _skeleton(body: bytes) -> bytes:
     marks = np.frombuffer(bare, dtype=np.uint8)
     quotes = marks == _QUOTE
     outside = np.cumsum(quotes, dtype=np.uint8) & 1 == 0  # wraps at 256, which is even: only parity counts
-    return marks[outside & ~quotes].tobytes()
+    return bytes(marks[outside & ~quotes].tobytes())
 
 
 def _refuse_depth(skeleton: bytes, max_depth: int) -> None:
