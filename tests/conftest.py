@@ -1,9 +1,10 @@
-"""Fixtures every tier shares: a data folder of its own for each run, and the cast."""
+"""Fixtures every tier shares. The run's own data folder and database are set in `tests/settings.py`."""
 
 from __future__ import annotations
 
+import atexit
 import os
-import tempfile
+import shutil
 
-# Before Django reads its settings: no test touches the data folder of a server that runs beside it.
-os.environ["DATA_DIR"] = tempfile.mkdtemp(prefix="serving-tests-")
+# Whatever the run has left in its data folder goes with it.
+atexit.register(shutil.rmtree, os.environ["DATA_DIR"], ignore_errors=True)

@@ -31,7 +31,17 @@ ROOT = Path(__file__).resolve().parent.parent
 PREPARE_LIMIT_S = 180.0
 READY_LIMIT_S = 60.0
 #: Nothing of the developer's own environment reaches a server under test.
-OURS = ("DATA_DIR", "HOST", "PORT", "DATABASE_URL", "RABBITMQ_URL", "REDIS_URL", "ELASTICSEARCH_URL", "SERVING_ROLE")
+OURS = (
+    "DATA_DIR",
+    "HOST",
+    "PORT",
+    "DATABASE_URL",
+    "RABBITMQ_URL",
+    "REDIS_URL",
+    "ELASTICSEARCH_URL",
+    "SERVING_ROLE",
+    "DJANGO_SETTINGS_MODULE",
+)
 
 
 class Server:

@@ -1,0 +1,77 @@
+# Serving Blueprint. `make` lists the targets; `make serve` is the one to begin with.
+# Needs Python 3.11 to 3.13 and make; the rest goes into .venv, pinned and hashed.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help serve install install-dev test lint chaos soak requirements docs clean
+
+BIN := .venv/bin
+EXPORT := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header
+# The first of these that is new enough (and not too new for the pinned packages).
+FIND_PYTHON := for python in $(PYTHON) python3 python3.11 python3.12 python3.13 python; do \
+	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' >/dev/null 2>&1 && break; \
+	python=; done; \
+	test -n "$$python" || { echo "Serving Blueprint needs Python 3.11, 3.12 or 3.13."; exit 1; }
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: .venv/installed ## Serve on 127.0.0.1:8000 (PORT=… for another port) in the foreground; prepares what is missing.
+	@exec $(BIN)/python manage.py serve
+
+install: .venv/installed ## Make .venv and install what serving needs.
+
+install-dev: .venv/installed-dev ## Install what the tests need, Chromium included.
+
+test: .venv/installed-dev ## Lint and run every tier of tests in its short form (15 minutes at most).
+	@$(BIN)/python -m tests
+
+lint: .venv/installed-dev ## Check style, types and the direction of imports.
+	@$(BIN)/python -m tests lint
+
+chaos: .venv/installed-dev ## Kill the server 30 times under load and check that nothing is lost.
+	@CHAOS_ROUNDS=10 $(BIN)/python -m tests chaos
+
+soak: .venv/installed-dev ## Answer 100,000 online and 10,000 queued predictions and watch the memory.
+	@SOAK_ONLINE=100000 SOAK_QUEUED=10000 $(BIN)/python -m tests soak
+
+requirements: .venv/installed ## Pin the ranges of pyproject.toml anew, with hashes (UPGRADE=--upgrade for newer ones).
+	$(EXPORT) $(UPGRADE) pyproject.toml --group dev -o requirements-dev.txt
+	$(EXPORT) $(UPGRADE) pyproject.toml -o requirements.txt -c requirements-dev.txt
+	$(EXPORT) $(UPGRADE) --group installer -o requirements-uv.txt
+
+docs: .venv/installed-dev ## Write the settings table into README.md.
+	@$(BIN)/python -m tests.settings_table
+
+clean: ## Remove .venv and caches; the data folder stays.
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# uv installs in seconds what takes pip a minute. Where it cannot (another index, an old system), pip does it.
+INSTALL = echo "Installing $(1) …"; \
+	UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$PIP_INDEX_URL}" \
+	UV_LINK_MODE=copy VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --require-hashes --compile-bytecode -r $(1) \
+	|| $(BIN)/python -m pip install --quiet --require-hashes -r $(1)
+
+.venv/bin/uv: requirements-uv.txt
+	@$(FIND_PYTHON); echo "Making .venv with $$("$$python" --version) …"; \
+	"$$python" -m venv .venv >/dev/null 2>&1 || { \
+		test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get install -y -qq python3-venv >/dev/null 2>&1 \
+		&& "$$python" -m venv --clear .venv; \
+	} || { echo "$$python cannot make a virtual environment; install its venv package (Debian: python3-venv)."; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+	@touch $@
+
+.venv/installed: requirements.txt .venv/bin/uv
+	@$(call INSTALL,requirements.txt)
+	@$(BIN)/python -m compileall -q serving_site predictions models_registry monitoring
+	@touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	@$(call INSTALL,requirements-dev.txt)
+	@command -v chromium >/dev/null || { \
+		test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& { echo "Installing Chromium …"; apt-get install -y -qq chromium >/dev/null 2>&1 \
+			|| { apt-get update -qq && apt-get install -y -qq chromium >/dev/null; }; }; \
+	} || { echo "The browser tests need Chromium on the PATH (Debian: apt-get install chromium)."; exit 1; }
+	@touch $@
