@@ -28,6 +28,12 @@ class InvalidInput(DomainError):
     code = "invalid_input"
 
 
+class Malformed(InvalidInput):
+    """The body is not what its format asks for, before any signature is looked at: not JSON, cut short, too deep."""
+
+    code = "malformed"
+
+
 class NotFound(DomainError):
     """No such thing for this project: what is not yours does not exist."""
 

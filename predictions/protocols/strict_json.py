@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from models_registry.errors import InvalidInput
+from models_registry.errors import InvalidInput, Malformed
 
 #: Lists and objects in one body. Empty ones cost 60 to 230 bytes each for 3 bytes of text, so 16 MiB of `[],` would
 #: otherwise take 350 MB; 10,000 rows of 20 lists still fit.
@@ -47,8 +47,9 @@ _REASONS = {
 def loads(body: bytes, *, max_depth: int = 64) -> Any:
     """Decode one JSON document; integers beyond 64 bits become floats.
 
-    Raises `InvalidInput` for anything that is not strictly JSON in UTF-8, for duplicate keys, NaN, Infinity,
-    numbers that overflow, lone surrogates, NUL in a string or key, and more than `max_depth` levels.
+    Raises `Malformed` for anything that is not strictly JSON in UTF-8, for duplicate keys, NaN, Infinity, numbers
+    that overflow and more than `max_depth` levels; its parent `InvalidInput` for text that is well-formed and cannot
+    be stored: lone surrogates, and NUL in a string or key.
     """
     _refuse_swarms(body)
     try:
@@ -56,7 +57,8 @@ def loads(body: bytes, *, max_depth: int = 64) -> Any:
     except orjson.JSONDecodeError as error:
         reason = error.msg.partition(": line ")[0]
         where = f"line {error.lineno} column {error.colno}"
-        raise InvalidInput(f"Not valid JSON: {_REASONS.get(reason, reason)} ({where})") from None
+        kind = InvalidInput if "surrogate in string" in reason else Malformed
+        raise kind(f"Not valid JSON: {_REASONS.get(reason, reason)} ({where})") from None
     if type(value) is list or type(value) is dict:
         skeleton = _skeleton(body)
         _refuse_depth(skeleton, max_depth)
@@ -82,9 +84,9 @@ def _refuse_swarms(body: bytes) -> None:
         # Only an upper bound: brackets and commas inside strings do not count.
         skeleton = _skeleton(body)
         if skeleton.count(b"[") + skeleton.count(b"{") > MAX_CONTAINERS:
-            raise InvalidInput(f"More than {MAX_CONTAINERS} lists and objects in one body")
+            raise Malformed(f"More than {MAX_CONTAINERS} lists and objects in one body")
         if skeleton.count(b",") > MAX_VALUES:
-            raise InvalidInput(f"More than {MAX_VALUES} values in one body")
+            raise Malformed(f"More than {MAX_VALUES} values in one body")
 
 
 def _skeleton(body: bytes) -> bytes:
@@ -109,7 +111,7 @@ def _refuse_depth(skeleton: bytes, max_depth: int) -> None:
     brackets = skeleton.translate(None, b":,")
     steps = _STEP[np.frombuffer(brackets, dtype=np.uint8)]
     if int(np.cumsum(steps, dtype=np.int32).max()) > max_depth:
-        raise InvalidInput(f"Not valid JSON: nested more than {max_depth} levels deep")
+        raise Malformed(f"Not valid JSON: nested more than {max_depth} levels deep")
 
 
 def _refuse_duplicates(body: bytes, value: Any, skeleton: bytes) -> None:
@@ -119,7 +121,7 @@ def _refuse_duplicates(body: bytes, value: Any, skeleton: bytes) -> None:
         return
     if objects <= _NAMED_WITHIN:
         json.loads(body, object_pairs_hook=_refuse_twice)
-    raise InvalidInput("Not valid JSON: a key appears twice in one object")
+    raise Malformed("Not valid JSON: a key appears twice in one object")
 
 
 def _entries(value: Any, *, objects: int) -> int:
@@ -156,7 +158,7 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise InvalidInput(f"The key {key[:100]!r} appears twice in one object", field=key[:100])
+                raise Malformed(f"The key {key[:100]!r} appears twice in one object", field=key[:100])
             seen.add(key)
     return members
 
