@@ -44,6 +44,8 @@ def column(spec: TensorSpec, values: list[Any], *, shape: Sequence[Any] | None =
     wanted = fit(spec, shape) if shape is not None else None
     flat, found = _flatten(spec, values)
     if wanted is None:
+        if len(found) == 2 == len(spec.shape) and spec.shape[1] not in (-1, found[1]):
+            _refuse_ragged(spec, values, [len(values)])
         wanted = fit(spec, found)
     elif found != wanted and (len(found) != 1 or len(flat) != math.prod(wanted)):
         raise InvalidInput(

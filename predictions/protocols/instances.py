@@ -26,13 +26,13 @@ def decode(input: Any, signature: Signature, *, row_limit: int) -> InferenceRequ
 
     Raises `InvalidInput` naming row and column, `TooLarge` beyond `row_limit` rows.
     """
-    rows = strict_json.object_of(input, allowed=_KEYS, field="input").get("instances")
+    rows = strict_json.object_of(input, allowed=_KEYS, field="/input").get("instances")
     if type(rows) is not list:
-        raise InvalidInput('input must hold "instances", a list of rows', field="input.instances")
+        raise InvalidInput('input must hold "instances", a list of rows', field="/input/instances")
     if not rows:
-        raise InvalidInput("No instances: at least one row is needed", field="input.instances")
+        raise InvalidInput("No instances: at least one row is needed", field="/input/instances")
     if len(rows) > row_limit:
-        raise TooLarge(f"{len(rows)} instances are more than the limit of {row_limit}", field="input.instances")
+        raise TooLarge(f"{len(rows)} instances are more than the limit of {row_limit}", field="/input/instances")
     kinds = set(map(type, rows))
     if kinds == {dict}:
         found = _from_objects(signature, rows)
@@ -72,11 +72,9 @@ def _from_lists(signature: Signature, rows: list[Any], *, nested: bool) -> Tenso
         return {spec.name: tensors.column(spec, rows)}
     for row, item in enumerate(rows):
         if type(item) is not list:
-            raise InvalidInput(f"Row {row} must be a list of values or an object", field="input.instances", row=row)
+            raise InvalidInput(f"Row {row} must be a list of values or an object", row=row)
         if len(item) != len(specs):
-            raise InvalidInput(
-                f"Row {row} has {len(item)} values instead of {len(specs)}", field="input.instances", row=row
-            )
+            raise InvalidInput(f"Row {row} has {len(item)} values instead of {len(specs)}", row=row)
     return {spec.name: _column(spec, list(values)) for spec, values in zip(specs, zip(*rows, strict=True), strict=True)}
 
 

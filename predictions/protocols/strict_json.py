@@ -69,12 +69,15 @@ def loads(body: bytes, *, max_depth: int = 64) -> Any:
 
 
 def object_of(value: Any, *, allowed: frozenset[str], field: str = "") -> dict[str, Any]:
-    """The value as an object without keys beyond `allowed`; raises `InvalidInput` naming the first unknown one."""
+    """The value as an object with no key beyond `allowed`; `field` is its JSON pointer, empty for the body itself.
+
+    Raises `InvalidInput` pointing at the first unknown key.
+    """
     if type(value) is not dict:
-        raise InvalidInput(f"{field or 'The body'} must be a JSON object", field=field or None)
+        raise InvalidInput(f"{field[1:] or 'The body'} must be a JSON object", field=field or None)
     for key in value:
         if key not in allowed:
-            raise InvalidInput(f"Unknown field {key[:100]!r}", field=f"{field}.{key[:100]}" if field else key[:100])
+            raise InvalidInput(f"Unknown field {key[:100]!r}", field=f"{field}/{key[:100]}")
     return value
 
 
