@@ -8,7 +8,7 @@ import secrets
 from celery.schedules import crontab
 from kombu import Exchange, Queue
 
-from serving_site import env
+from serving_site import env, navigation
 
 BASE_DIR = env.ROOT
 DATA_DIR = env.DATA_DIR
@@ -196,7 +196,7 @@ REST_FRAMEWORK = {
         "rest_framework.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["serving_site.parsers.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "serving_site.api.exception_handler",
     "STRICT_JSON": True,
@@ -259,7 +259,7 @@ USE_TZ = True
 LOGIN_URL = "/admin/login/"
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
-UNFOLD = {"SITE_TITLE": "Serving Blueprint", "SITE_HEADER": "Serving Blueprint", "SITE_SYMBOL": "model_training"}
+UNFOLD = navigation.UNFOLD
 
 PROMETHEUS_METRIC_NAMESPACE = "serving"
 PROMETHEUS_EXPORT_MIGRATIONS = False

@@ -1,0 +1,62 @@
+"""The first page of the admin: what is there, what changed, how to ask."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils import timezone
+
+from models_registry import examples
+from models_registry.models import Alias, ApiKey, DeploymentEvent, ModelVersion, RegisteredModel
+from models_registry.routing import CHAMPION
+from predictions.models import Prediction
+
+#: Counting stops here: a page need not know how many more there are.
+_ENOUGH = 1000
+
+
+def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """What `templates/admin/index.html` shows."""
+    context["figures"] = _figures()
+    context["recent_versions"] = list(
+        ModelVersion.objects.select_related("model__project").defer("report", "signature").order_by("-created_at")[:6]
+    )
+    context["recent_events"] = list(DeploymentEvent.objects.select_related("model__project")[:6])
+    context["curl"] = _curl(request)
+    return context
+
+
+def _figures() -> list[tuple[str, str, str]]:
+    now = timezone.now()
+    unfinished = (Prediction.Status.STARTING, Prediction.Status.PROCESSING)
+    keys = ApiKey.objects.filter(revoked_at__isnull=True).exclude(expires_at__lte=now)
+    versions = ModelVersion.objects.filter(status=ModelVersion.Status.READY)
+    return [
+        ("Models", _count(RegisteredModel.objects.all()), "admin:models_registry_registeredmodel_changelist"),
+        ("Ready versions", _count(versions), "admin:models_registry_modelversion_changelist"),
+        ("Aliases", _count(Alias.objects.all()), "admin:models_registry_alias_changelist"),
+        ("Valid keys", _count(keys), "admin:models_registry_apikey_changelist"),
+        (
+            "Open predictions",
+            _count(Prediction.objects.filter(recorded_at__isnull=True, status__in=unfinished)),
+            "admin:predictions_prediction_changelist",
+        ),
+    ]
+
+
+def _count(rows: Any) -> str:
+    found = rows.order_by()[: _ENOUGH + 1].count()
+    return f"{_ENOUGH}+" if found > _ENOUGH else str(found)
+
+
+def _curl(request: HttpRequest) -> str:
+    """A line that asks one of the models, as it stands in this database."""
+    champion = Alias.objects.filter(name=CHAMPION).select_related("version", "model").order_by("pk").first()
+    if champion is None or not champion.version.signature:
+        return ""
+    body = json.dumps(examples.infer_body(champion.version.parsed_signature()))
+    url = request.build_absolute_uri(f"/v2/models/{champion.model.name}/infer")
+    return f"curl {url} \\\n  -H 'Authorization: Bearer '$KEY \\\n  -d {shlex.quote(body)}"
