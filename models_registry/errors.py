@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 
 class DomainError(Exception):
     """Something a person can act on.
 
     `code` is stable and documented; `message` is a sentence; `field` names the offending part of the
     request (an input, a column, a parameter), `row` its 0-based instance, `retry_after` whole seconds.
+    `prediction_id` is set where the failed call has one, so that its record can be found.
     """
 
     code = "invalid"
+    prediction_id: UUID | None = None
 
     def __init__(
         self, message: str, *, field: str | None = None, row: int | None = None, retry_after: int | None = None
@@ -116,3 +120,15 @@ class ResourceExhausted(DomainError):
     """The model's process passed its memory limit."""
 
     code = "resource_exhausted"
+
+
+class EncodingNotSupported(DomainError):
+    """A body in a coding or media type that is not read: it is refused unread."""
+
+    code = "unsupported_media_type"
+
+
+class LengthMissing(DomainError):
+    """A body of unknown length; it would have to be read to know whether it is too large."""
+
+    code = "length_required"

@@ -101,6 +101,8 @@ def render_error(error: errors.DomainError, family: str) -> tuple[int, list[tupl
         retry_after = 1
     if retry_after is not None:
         headers.append(("Retry-After", str(max(1, min(MOST_RETRY_AFTER_S, math.ceil(retry_after))))))
+    if error.prediction_id is not None:
+        headers.append(("x-prediction-id", str(error.prediction_id)))
     if status == HTTPStatus.UNAUTHORIZED:
         headers.append(("WWW-Authenticate", 'Bearer realm="serving"'))
     content = {"error": _sentence(error)} if family == OIP else _problem(error, code, status)
