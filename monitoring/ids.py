@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -29,3 +30,9 @@ def mint() -> uuid.UUID:
 def time_of(identifier: uuid.UUID) -> datetime:
     """Return the moment (UTC, milliseconds) that a UUIDv7 carries: the one source of a record's day."""
     return datetime.fromtimestamp((identifier.int >> 80) / 1000, UTC)
+
+
+def first_of(moment: datetime) -> uuid.UUID:
+    """The least id a UUIDv7 minted at this moment can have: ids from `moment` on are greater or equal."""
+    milliseconds = max(0, math.ceil(moment.timestamp() * 1000))
+    return uuid.UUID(int=min(milliseconds, 2**48 - 1) << 80)

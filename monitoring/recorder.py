@@ -1,0 +1,202 @@
+"""The recorder: moves what was seen from where it waits (spool, ledger) into the record store, each exactly once.
+
+A source is told to forget an item only after the store's own outcome for it was read; dying anywhere in between
+costs a repeat, which the store answers with DUPLICATE.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from monitoring import documents, metrics, records
+from monitoring.records import Record
+from monitoring.spool import Reader, Token
+from monitoring.stores.base import Outcome, RecordStore, StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+BATCH_RECORDS = 500
+BATCH_BYTES = 5_000_000
+#: Waits after the first, second, … batch in a row that the store did not take.
+BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+#: One round ends after this long even when more waits, so that a stopping process is not held up.
+ROUND_S = 5.0
+
+
+class Source(Protocol):
+    """Where records wait. Both may raise; the round then ends and the next one begins anew."""
+
+    name: str
+
+    def batch(self, limit: int) -> list[tuple[Any, Record]]:
+        """At most `limit` waiting records with a token each, oldest first; unmarked ones come again."""
+        ...
+
+    def mark(self, tokens: Sequence[Any]) -> None:
+        """These are in the store (or kept aside for good): never hand them out again."""
+        ...
+
+
+class DeadFile:
+    """Where a record goes that the store will never take, so that it is kept all the same: JSON lines on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+
+    def keep(self, reason: str, content: dict[str, Any]) -> None:
+        line = json.dumps({"reason": reason, "kept_at": time.time(), **content}, default=str)
+        with self._lock:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a") as file:
+                file.write(f"{line}\n")
+
+
+class SpoolSource:
+    """Online calls as records. What cannot be read as a call is kept aside byte for byte and counted."""
+
+    name = "spool"
+
+    def __init__(self, reader: Reader, dead: DeadFile) -> None:
+        self._reader = reader
+        self._dead = dead
+        self._damaged = 0
+
+    def batch(self, limit: int) -> list[tuple[Token, Record]]:
+        found: list[tuple[Token, Record]] = []
+        unreadable: list[Token] = []
+        for token, payload in self._reader.batch(calls=limit, octets=BATCH_BYTES):
+            try:
+                found.append((token, records.from_spooled(records.decode_call(payload))))
+            except (msgspec.MsgspecError, ValueError, KeyError, TypeError, OverflowError) as error:
+                self._dead.keep(f"unreadable: {error}", {"payload": payload.hex()})
+                unreadable.append(token)
+        if unreadable:
+            _alarm("record_unreadable", "%d spooled calls could not be read; they are kept aside", len(unreadable))
+            metrics.count_records("rejected", len(unreadable))
+            self._reader.mark(unreadable)
+        self._count_damage()
+        return found
+
+    def mark(self, tokens: Iterable[Token]) -> None:
+        self._reader.mark(tokens)
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def _count_damage(self) -> None:
+        fresh, self._damaged = self._reader.damaged - self._damaged, self._reader.damaged
+        if fresh:
+            _alarm("spool_damaged", "%d stretches of the spool could not be read", fresh)
+            metrics.count_records("lost", fresh)
+
+
+@dataclass(slots=True)
+class _BackOff:
+    """Until when a store that refused is left alone."""
+
+    failures: int = 0
+    until: float = 0.0
+
+    def failed(self) -> float:
+        wait = BACK_OFF_S[min(self.failures, len(BACK_OFF_S) - 1)]
+        self.failures += 1
+        self.until = time.monotonic() + wait
+        return wait
+
+    def worked(self) -> None:
+        self.failures, self.until = 0, 0.0
+
+    def is_waiting(self) -> bool:
+        return time.monotonic() < self.until
+
+
+class Recorder:
+    """Works the sources off in turn. `round` is one visit to each; run it in one thread at a time."""
+
+    def __init__(self, store: RecordStore, sources: Sequence[Source], *, dead: DeadFile) -> None:
+        self._store = store
+        self._sources = sources
+        self._dead = dead
+        self._back_off = _BackOff()
+        self._stopped = False
+
+    def round(self) -> int:
+        """Move what waits, batch by batch, until nothing does, the store refuses, or 5 s are over.
+
+        Returns how many records the sources could forget.
+        """
+        if self._back_off.is_waiting():
+            return 0
+        moved = 0
+        ends = time.monotonic() + ROUND_S
+        for source in self._sources:
+            while not self._stopped and time.monotonic() < ends:
+                batch = source.batch(BATCH_RECORDS)
+                if not batch:
+                    break
+                marked, is_clean = self._move(source, batch)
+                moved += marked
+                if not is_clean:
+                    return moved
+        return moved
+
+    def stop(self) -> None:
+        """End the round that runs after its current batch."""
+        self._stopped = True
+
+    def _move(self, source: Source, batch: Sequence[tuple[Any, Record]]) -> tuple[int, bool]:
+        """(items marked, whether the store took everything it could)."""
+        try:
+            outcomes = self._store.create([record for _, record in batch])
+        except StoreUnavailable as error:
+            wait = self._back_off.failed()
+            logger.warning(
+                "the record store is unavailable, records wait in %s (again in %.1f s): %s",
+                source.name,
+                wait,
+                error,
+                extra={"action": "record_store_unavailable"},
+            )
+            return 0, False
+        settled = [
+            token for (token, record), outcome in zip(batch, outcomes, strict=True) if self._is_settled(record, outcome)
+        ]
+        if settled:
+            source.mark(settled)
+        if len(settled) < len(batch):
+            self._back_off.failed()
+            return len(settled), False
+        self._back_off.worked()
+        return len(settled), True
+
+    def _is_settled(self, record: Record, outcome: Outcome) -> bool:
+        """Judge one outcome: count it, keep aside what the store will never take, say whether to forget it."""
+        if outcome is Outcome.RETRY:
+            return False
+        if outcome in (Outcome.REJECTED, Outcome.CONFLICT):
+            self._dead.keep(outcome.value, documents.to_document(record))
+            _alarm(f"record_{outcome.value}", "record %s: %s; it is kept aside", record.id, outcome.value)
+        metrics.count_records(_COUNTED_AS[outcome], 1)
+        return True
+
+
+_COUNTED_AS = {
+    Outcome.STORED: "written",
+    Outcome.DUPLICATE: "duplicate",
+    Outcome.CONFLICT: "conflict",
+    Outcome.REJECTED: "rejected",
+}
+
+
+def _alarm(action: str, message: str, *facts: Any) -> None:
+    logger.error(message, *facts, extra={"action": action})

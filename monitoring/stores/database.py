@@ -1,0 +1,294 @@
+"""The record store in the site's own database (SQLite or PostgreSQL): what the embedded mode uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import Error, connection, transaction
+from django.db.models import Avg, Count, Exists, F, FloatField, Func, Max, OuterRef, QuerySet
+from django.db.utils import DataError, IntegrityError
+
+from monitoring import documents, ids
+from monitoring.models import RecordRow, RecordValue
+from monitoring.records import Record
+from monitoring.stores import cursors
+from monitoring.stores.base import Count as Counted
+from monitoring.stores.base import Outcome, Page, Query, Range, StoreUnavailable
+
+#: Records per transaction: SQLite has one writer at a time, and accepted predictions wait for it too.
+CHUNK = 200
+#: Rows one search looks through at most; a page may then be short, and its cursor goes on behind them.
+MOST_SCANNED = 50_000
+MOST_COUNTS = 10_000
+MOST_PURGED_AT_ONCE = 1000
+
+_COLUMNS = (
+    "id",
+    "project",
+    "model",
+    "version",
+    "status",
+    "door",
+    "error_code",
+    "error",
+    "request_id",
+    "accepted_at",
+    "total_ms",
+    "content_hash",
+    "document",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One record made ready for SQL before the transaction begins."""
+
+    id: UUID
+    content_hash: str
+    row: tuple[Any, ...]
+    values: tuple[tuple[Any, ...], ...]
+
+
+class DatabaseStore:
+    """`monitoring.stores.base.RecordStore` on `RecordRow` and `RecordValue`."""
+
+    def create(self, records: Sequence[Record]) -> list[Outcome]:
+        entries = [_entry(record) for record in records]
+        outcomes: dict[int, Outcome] = {}
+        for start in range(0, len(entries), CHUNK):
+            chunk = list(enumerate(entries[start : start + CHUNK], start))
+            outcomes.update(_create(chunk))
+        return [outcomes[index] for index in range(len(entries))]
+
+    def get(self, project: str, identifier: UUID) -> Record | None:
+        with _reachable():
+            row = RecordRow.objects.filter(project=project, id=identifier).values_list("document", flat=True).first()
+        return None if row is None else _record(row)
+
+    def search(self, query: Query) -> Page:
+        candidates = _indexed(query)
+        if query.cursor:
+            candidates = candidates.filter(id__lt=cursors.decode(query.cursor))
+        with _reachable():
+            boundary = candidates.values_list("id", flat=True)[MOST_SCANNED - 1 : MOST_SCANNED].first()
+            matching = _unindexed(candidates, query)
+            if boundary is not None:
+                matching = matching.filter(id__gte=boundary)
+            found = list(matching.values_list("id", "document")[: query.limit + 1])
+        records = tuple(_record(document) for _, document in found[: query.limit])
+        last = found[query.limit - 1][0] if len(found) > query.limit else boundary
+        return Page(records, cursors.encode(last) if last is not None else None)
+
+    def counts(self, query: Query, *, seconds: int) -> list[Counted]:
+        with _reachable():
+            rows = (
+                _unindexed(_indexed(query), query)
+                .order_by()
+                .annotate(stretch=_Stretch(F("accepted_at"), seconds=seconds))
+                .values_list("stretch", "model", "version", "status")
+                .annotate(count=Count("*"), mean_ms=Avg("total_ms"), most_ms=Max("total_ms"))
+                .order_by("stretch", "model", "version", "status")
+            )[:MOST_COUNTS]
+            return [
+                Counted(datetime.fromtimestamp(stretch, UTC), model, version, status, count, _facts(mean_ms, most_ms))
+                for stretch, model, version, status, count, mean_ms, most_ms in rows
+            ]
+
+    def present(self, identifiers: Sequence[UUID]) -> set[UUID]:
+        found: set[UUID] = set()
+        with _reachable():
+            for start in range(0, len(identifiers), 500):
+                chunk = identifiers[start : start + 500]
+                found.update(RecordRow.objects.filter(id__in=chunk).order_by().values_list("id", flat=True))
+        return found
+
+    def purge(self, before: datetime) -> int:
+        purged = 0
+        with _reachable():
+            while chunk := list(
+                RecordRow.objects.filter(id__lt=ids.first_of(before))
+                .order_by("id")
+                .values_list("id", flat=True)[:MOST_PURGED_AT_ONCE]
+            ):
+                with transaction.atomic():
+                    RecordValue.objects.filter(record_id__in=chunk)._raw_delete(connection.alias)
+                    RecordRow.objects.filter(id__in=chunk)._raw_delete(connection.alias)
+                purged += len(chunk)
+        return purged
+
+
+def _entry(record: Record) -> _Entry:
+    """A record as parameters; the columns are clipped and cleaned, since `document` holds the truth."""
+    document = documents.encode(documents.to_document(record))
+    content_hash = documents.content_hash(document)
+    identifier = _uuid(record.id)
+    row = (
+        identifier,
+        record.project[:64],
+        record.model[:64],
+        record.version,
+        record.status,
+        record.door,
+        record.error_code[:32],
+        _clean(record.error)[:10_000],
+        _clean(record.request_id)[:128],
+        connection.ops.adapt_datetimefield_value(record.accepted_at),
+        record.total_ms,
+        content_hash,
+        document,
+    )
+    values = tuple(
+        (identifier, value.side, _clean(value.name)[:128], value.number, value.text and _clean(value.text)[:256])
+        for value in record.values
+    )
+    return _Entry(record.id, content_hash, row, values)
+
+
+def _create(chunk: list[tuple[int, _Entry]]) -> dict[int, Outcome]:
+    """Insert one chunk in one short transaction; what the database cannot take is found by halving."""
+    try:
+        return _insert(chunk)
+    except (DataError, IntegrityError, ValueError, OverflowError):
+        if len(chunk) == 1:
+            return {chunk[0][0]: Outcome.REJECTED}
+        middle = len(chunk) // 2
+        return _create(chunk[:middle]) | _create(chunk[middle:])
+    except Error as error:
+        raise StoreUnavailable(str(error)) from error
+
+
+def _insert(chunk: list[tuple[int, _Entry]]) -> dict[int, Outcome]:
+    # Sorted by id: two keepers that insert the same records in different orders would deadlock in PostgreSQL.
+    first = {entry.id: (index, entry) for index, entry in reversed(chunk)}
+    ordered = [first[identifier][1] for identifier in sorted(first)]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_insert_sql(len(ordered)), [item for entry in ordered for item in entry.row])
+        stored = {_as_uuid(identifier) for (identifier,) in cursor.fetchall()}
+        values = [value for entry in ordered if entry.id in stored for value in entry.values]
+        if values:
+            cursor.executemany(_values_sql(), values)
+    others = [entry.id for entry in ordered if entry.id not in stored]
+    there = dict(RecordRow.objects.filter(id__in=others).order_by().values_list("id", "content_hash")) if others else {}
+    return {index: _outcome(index, entry, stored=stored, first=first, there=there) for index, entry in chunk}
+
+
+def _outcome(
+    index: int,
+    entry: _Entry,
+    *,
+    stored: set[UUID],
+    first: dict[UUID, tuple[int, _Entry]],
+    there: dict[UUID, str],
+) -> Outcome:
+    if entry.id in stored:
+        first_index, first_entry = first[entry.id]
+        if first_index == index:
+            return Outcome.STORED
+        return Outcome.DUPLICATE if first_entry.content_hash == entry.content_hash else Outcome.CONFLICT
+    if entry.id not in there:  # purged between the insert and the look
+        return Outcome.RETRY
+    return Outcome.DUPLICATE if there[entry.id] == entry.content_hash else Outcome.CONFLICT
+
+
+def _insert_sql(count: int) -> str:
+    table = connection.ops.quote_name(RecordRow._meta.db_table)
+    names = ", ".join(connection.ops.quote_name(name) for name in _COLUMNS)
+    row = f"({', '.join(['%s'] * len(_COLUMNS))})"
+    return f"INSERT INTO {table} ({names}) VALUES {', '.join([row] * count)} ON CONFLICT DO NOTHING RETURNING id"  # noqa: S608 - names of our own model
+
+
+def _values_sql() -> str:
+    table = connection.ops.quote_name(RecordValue._meta.db_table)
+    return f"INSERT INTO {table} (record_id, side, name, number, text) VALUES (%s, %s, %s, %s, %s)"  # noqa: S608
+
+
+def _indexed(query: Query) -> QuerySet[RecordRow]:
+    """The part of a query that indexes and the order of ids answer, newest first."""
+    rows = RecordRow.objects.filter(project=query.project).order_by("-id")
+    if query.model is not None:
+        rows = rows.filter(model=query.model)
+    if query.status is not None:
+        rows = rows.filter(status=query.status)
+    if query.since is not None:
+        rows = rows.filter(id__gte=ids.first_of(query.since))
+    if query.until is not None:
+        rows = rows.filter(id__lt=ids.first_of(query.until))
+    return rows
+
+
+def _unindexed(rows: QuerySet[RecordRow], query: Query) -> QuerySet[RecordRow]:
+    """The part that has to look at rows."""
+    exact = {
+        "version": query.version,
+        "door": query.door,
+        "error_code": query.error_code,
+        "request_id": query.request_id,
+        "total_ms__gte": query.least_ms,
+        "total_ms__lte": query.most_ms,
+        "error__icontains": query.error_text,
+    }
+    rows = rows.filter(**{name: wanted for name, wanted in exact.items() if wanted is not None})
+    for condition in query.values:
+        rows = rows.filter(Exists(_matching_values(condition)))
+    return rows
+
+
+def _matching_values(condition: Range) -> QuerySet[RecordValue]:
+    bounds = {"number__gte": condition.least, "number__lte": condition.most, "text": condition.text}
+    return RecordValue.objects.filter(
+        record=OuterRef("pk"),
+        side=condition.side,
+        name=condition.name,
+        **{name: bound for name, bound in bounds.items() if bound is not None},
+    )
+
+
+class _Stretch(Func):
+    """The beginning, in seconds since the epoch, of the stretch of `seconds` that a time lies in."""
+
+    output_field = FloatField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        seconds = int(self.extra["seconds"])
+        template = f"(CAST(strftime('%%%%s', %(expressions)s) AS INTEGER) / {seconds} * {seconds})"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        seconds = int(self.extra["seconds"])
+        template = f"(floor(extract(epoch FROM %(expressions)s) / {seconds}) * {seconds})"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+
+def _facts(mean_ms: float, most_ms: float) -> dict[str, Any]:
+    return {"mean_ms": round(mean_ms, 3), "most_ms": round(most_ms, 3)}
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    """Turn the database's own errors into the store's."""
+    try:
+        yield
+    except Error as error:
+        raise StoreUnavailable(str(error)) from error
+
+
+def _record(document: bytes | memoryview) -> Record:
+    return documents.from_document(documents.decode(bytes(document)))
+
+
+def _uuid(identifier: UUID) -> Any:
+    return identifier if connection.features.has_native_uuid_field else identifier.hex
+
+
+def _as_uuid(identifier: Any) -> UUID:
+    return identifier if isinstance(identifier, UUID) else UUID(hex=identifier)
+
+
+def _clean(text: str) -> str:
+    """Text that every database takes: no NUL, no lone surrogates."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -1,0 +1,214 @@
+"""What every record store must do; an implementation's test class inherits this and provides `self.store`.
+
+A store that makes writes visible a little later overrides `settle`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from monitoring.ids import mint
+from monitoring.records import Record, Value
+from monitoring.stores.base import Outcome, Query, Range, RecordStore
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def at(moment: datetime) -> UUID:
+    """A UUIDv7 of that moment."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80 | mint().int & (2**80 - 1))
+
+
+def a_record(**fields: Any) -> Record:
+    moment = fields.pop("moment", NOON)
+    defaults: dict[str, Any] = {
+        "id": at(moment),
+        "project": "demo",
+        "model": "iris",
+        "version": 1,
+        "version_id": mint(),
+        "digest": "ab" * 32,
+        "route": "alias champion",
+        "door": "online",
+        "protocol": "oip",
+        "status": "succeeded",
+        "accepted_at": moment,
+        "completed_at": moment + timedelta(milliseconds=5),
+        "rows": 1,
+        "total_ms": 5.0,
+        "inputs": {"input": [[5.1, None]]},
+        "outputs": {"label": ["setosa"]},
+        "values": (
+            Value("input", "sepal_length", number=5.1),
+            Value("output", "label", text="setosa"),
+        ),
+    }
+    return Record(**{**defaults, **fields})
+
+
+class RecordStoreContract:
+    store: RecordStore
+
+    def settle(self) -> None:
+        """Return when everything created can be searched."""
+
+    def keep(self, *records: Record) -> None:
+        assert set(self.store.create(records)) <= {Outcome.STORED}
+        self.settle()
+
+    def found(self, **conditions: Any) -> list[UUID]:
+        return [record.id for record in self.store.search(Query(project="demo", **conditions)).records]
+
+    def test_a_record_comes_back_as_it_was(self):
+        record = a_record(error="naïve \u2603", status="failed", error_code="model_error", key="k1", request_id="r")
+        self.keep(record)
+        assert self.store.get("demo", record.id) == record
+
+    def test_another_projects_record_does_not_exist(self):
+        record = a_record(project="rival")
+        self.keep(record)
+        assert self.store.get("demo", record.id) is None
+        assert self.found() == []
+
+    def test_a_repeated_record_is_a_duplicate_and_stays_one(self):
+        record = a_record()
+        self.keep(record)
+        assert self.store.create([record, record]) == [Outcome.DUPLICATE, Outcome.DUPLICATE]
+        self.settle()
+        assert self.found() == [record.id]
+
+    def test_another_content_under_the_same_id_is_a_conflict_and_never_overwrites(self):
+        record = a_record()
+        self.keep(record)
+        assert self.store.create([replace(record, status="failed")]) == [Outcome.CONFLICT]
+        assert self.store.get("demo", record.id) == record
+
+    def test_every_item_of_a_batch_is_judged_by_itself_and_in_order(self):
+        old = a_record()
+        self.keep(old)
+        new = a_record()
+        outcomes = self.store.create([new, old, replace(old, rows=7), new, replace(new, rows=7)])
+        assert outcomes == [
+            Outcome.STORED,
+            Outcome.DUPLICATE,
+            Outcome.CONFLICT,
+            Outcome.DUPLICATE,
+            Outcome.CONFLICT,
+        ]
+
+    def test_an_empty_batch_is_no_work(self):
+        assert self.store.create([]) == []
+
+    def test_text_a_database_may_refuse_is_stored_all_the_same(self):
+        record = a_record(error="a\0b", values=(Value("input", "n\0", text="\ud800"),), inputs={"x": ["\0"]})
+        assert self.store.create([record]) == [Outcome.STORED]
+        assert self.store.get("demo", record.id).inputs == {"x": ["\0"]}
+
+    def test_the_newest_come_first_page_by_page(self):
+        records = [a_record(moment=NOON + timedelta(seconds=second)) for second in range(25)]
+        self.keep(*records)
+        pages, cursor = [], None
+        while True:
+            page = self.store.search(Query(project="demo", limit=10, cursor=cursor))
+            pages.append([record.id for record in page.records])
+            cursor = page.cursor
+            if cursor is None:
+                break
+        assert [identifier for page in pages for identifier in page] == [record.id for record in reversed(records)]
+        assert max(len(page) for page in pages) == 10
+
+    @pytest.mark.parametrize("cursor", ["", "x", "AAAA", "!" * 22, "A" * 100, "Ä" * 22])
+    def test_a_cursor_not_made_here_is_refused(self, cursor):
+        with pytest.raises(ValueError, match="cursor"):
+            self.store.search(Query(project="demo", cursor=cursor or "?"))
+
+    @pytest.mark.parametrize(
+        ("condition", "fields"),
+        [
+            ({"model": "wine"}, {"model": "wine"}),
+            ({"version": 2}, {"version": 2}),
+            ({"status": "failed"}, {"status": "failed"}),
+            ({"door": "queued"}, {"door": "queued"}),
+            ({"error_code": "timeout"}, {"error_code": "timeout"}),
+            ({"request_id": "abc"}, {"request_id": "abc"}),
+            ({"least_ms": 100.0}, {"total_ms": 100.0}),
+            ({"most_ms": 1.0}, {"total_ms": 1.0}),
+        ],
+    )
+    def test_a_condition_finds_only_what_meets_it(self, condition, fields):
+        wanted = a_record(**fields)
+        self.keep(wanted, a_record())
+        assert self.found(**condition) == [wanted.id]
+
+    def test_the_text_of_errors_is_found_whatever_its_case(self):
+        wanted = a_record(status="failed", error="Column petal_width exploded: 100 % over")
+        other = a_record(status="failed", error="timed out after 1000 ms over")
+        self.keep(wanted, other)
+        assert self.found(error_text="petal_width") == [wanted.id]
+        assert self.found(error_text="EXPLODED") == [wanted.id]
+        assert set(self.found(error_text="over")) == {wanted.id, other.id}
+        assert self.found(error_text="nowhere") == []
+
+    def test_a_time_range_includes_its_beginning_and_excludes_its_end(self):
+        first, second, third = (a_record(moment=NOON + timedelta(minutes=minute)) for minute in range(3))
+        self.keep(first, second, third)
+        assert self.found(since=NOON + timedelta(minutes=1)) == [third.id, second.id]
+        assert self.found(until=NOON + timedelta(minutes=1)) == [first.id]
+        assert self.found(since=NOON, until=NOON + timedelta(minutes=2)) == [second.id, first.id]
+
+    def test_values_are_found_by_range_and_by_text(self):
+        def flower(length: float, label: str) -> Record:
+            values = (Value("input", "sepal_length", number=length), Value("output", "label", text=label))
+            return a_record(values=values)
+
+        small, middle, large = flower(4.5, "setosa"), flower(5.5, "setosa"), flower(7.5, "virginica")
+        self.keep(small, middle, large)
+        assert self.found(values=(Range("input", "sepal_length", 5.0, 6.0),)) == [middle.id]
+        assert self.found(values=(Range("input", "sepal_length", least=7.5),)) == [large.id]
+        assert self.found(values=(Range("input", "sepal_length", most=4.5),)) == [small.id]
+        assert set(self.found(values=(Range("output", "label", text="setosa"),))) == {small.id, middle.id}
+        both = (Range("output", "label", text="setosa"), Range("input", "sepal_length", least=5.0))
+        assert self.found(values=both) == [middle.id]
+        assert self.found(values=(Range("output", "sepal_length", least=0.0),)) == []
+
+    def test_bounds_of_one_range_must_hold_for_the_same_value(self):
+        record = a_record(values=(Value("input", "a", number=1.0), Value("input", "b", number=9.0)))
+        self.keep(record)
+        assert self.found(values=(Range("input", "a", 8.0, 10.0),)) == []
+
+    def test_counts_go_by_time_model_version_and_status(self):
+        self.keep(
+            a_record(moment=NOON),
+            a_record(moment=NOON + timedelta(seconds=59)),
+            a_record(moment=NOON + timedelta(seconds=30), status="failed"),
+            a_record(moment=NOON + timedelta(seconds=61)),
+            a_record(moment=NOON, version=2),
+            a_record(moment=NOON, project="rival"),
+        )
+        counted = self.store.counts(Query(project="demo", model="iris"), seconds=60)
+        assert [(item.start, item.version, item.status, item.count) for item in counted] == [
+            (NOON, 1, "failed", 1),
+            (NOON, 1, "succeeded", 2),
+            (NOON, 2, "succeeded", 1),
+            (NOON + timedelta(seconds=60), 1, "succeeded", 1),
+        ]
+        assert {item.model for item in counted} == {"iris"}
+
+    def test_presence_tells_what_may_be_purged_elsewhere(self):
+        there, missing = a_record(), a_record()
+        self.keep(there)
+        assert self.store.present([there.id, missing.id]) == {there.id}
+        assert self.store.present([]) == set()
+
+    def test_purging_drops_what_is_older_and_nothing_else(self):
+        old, new = a_record(moment=NOON - timedelta(days=40)), a_record(moment=NOON)
+        self.keep(old, new)
+        assert self.store.purge(NOON - timedelta(days=30)) == 1
+        self.settle()
+        assert self.found() == [new.id]
+        assert self.store.present([old.id]) == set()
