@@ -5,13 +5,19 @@ from django.urls import include, path
 from django.views.generic import TemplateView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from serving_site import openapi  # noqa: F401 - importing registers how a key is documented
+from serving_site import openapi, pages  # noqa: F401 - importing openapi registers how a key is documented
 
 urlpatterns = [
-    path("", TemplateView.as_view(template_name="site/home.html"), name="home"),
+    path("", pages.home, name="home"),
     path("robots.txt", TemplateView.as_view(template_name="site/robots.txt", content_type="text/plain")),
     path("admin/", admin.site.urls),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/", include("models_registry.api.urls")),
+    path("", include("predictions.urls")),
 ]
+
+handler400 = "serving_site.api.handler400"
+handler403 = "serving_site.api.handler403"
+handler404 = "serving_site.api.handler404"
+handler500 = "serving_site.api.handler500"
