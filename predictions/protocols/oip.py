@@ -1,0 +1,250 @@
+"""Open Inference Protocol V2: bytes of a request → `InferenceRequest`, outputs → bytes of the answer.
+
+With the binary tensor extension (JSON first, then raw tensors; the header `Inference-Header-Content-Length` decides)
+and the classification extension. What a request may not hold raises `InvalidInput`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import orjson
+
+from models_registry.errors import InvalidInput, UnusableOutput
+from models_registry.routing import Route
+from models_registry.runtime import tensors
+from models_registry.runtime.signature import Signature, Tensors, TensorSpec
+from predictions.protocols import oip_inputs, strict_json
+from predictions.protocols.inference import InferenceRequest
+
+EXTENSIONS = ("binary_tensor_data", "classification")
+
+JSON_HEADERS = (("Content-Type", "application/json"),)
+
+#: Longest request id that is echoed and stored.
+MAX_ID = 256
+
+_NUMBERS = orjson.OPT_SERIALIZE_NUMPY
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A request as it was sent, before any version's signature is known. `tail` holds the binary tensors."""
+
+    id: str
+    inputs: Sequence[Mapping[str, Any]]
+    outputs: Sequence[Mapping[str, Any]]
+    parameters: Mapping[str, Any]
+    tail: memoryview
+    raw: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One output as it was asked for; `classes` > 0 asks for so many of the best classes instead of values."""
+
+    name: str
+    binary: bool = False
+    classes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A request that fits a version: its tensors, the outputs wanted, and the request's own limit in seconds."""
+
+    request: InferenceRequest
+    wanted: tuple[Wanted, ...]
+    timeout_s: float | None = None
+
+
+def parse(body: bytes, header_length: str | None = None) -> Envelope:
+    """The envelope of a request body; `header_length` is the header `Inference-Header-Content-Length`, if sent."""
+    size = len(body) if header_length is None else _length(header_length, len(body))
+    tail = memoryview(body)[size:]
+    if header_length is not None and size == 0:
+        return Envelope("", (), (), {"binary_data_output": True}, tail, raw=True)
+    if size == 0:
+        raise InvalidInput("the body is empty: a JSON object with inputs is needed")
+    document = strict_json.loads(body if size == len(body) else body[:size])
+    if not isinstance(document, dict):
+        raise InvalidInput("the body must be a JSON object")
+    inputs = _objects(document, "inputs")
+    if not inputs:
+        raise InvalidInput("inputs must hold at least one tensor", field="inputs")
+    return Envelope(
+        id=_identifier(document.get("id")),
+        inputs=inputs,
+        outputs=_objects(document, "outputs"),
+        parameters=parameters_of(document, "parameters"),
+        tail=tail,
+    )
+
+
+def _length(header: str, body: int) -> int:
+    text = header.strip()
+    if not (text.isascii() and text.isdigit() and len(text) < 16 and int(text) <= body):
+        raise InvalidInput(
+            f"Inference-Header-Content-Length {text[:40]!r} is no length within a body of {body} bytes",
+            field="Inference-Header-Content-Length",
+        )
+    return int(text)
+
+
+def _identifier(found: Any) -> str:
+    if found is None:
+        return ""
+    if not isinstance(found, str) or len(found) > MAX_ID:
+        raise InvalidInput(f"id must be text of at most {MAX_ID} characters", field="id")
+    return found
+
+
+def _objects(document: Mapping[str, Any], field: str) -> list[dict[str, Any]]:
+    found = document.get(field)
+    if found is None:
+        return []
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise InvalidInput(f"{field} must be a list of objects", field=field)
+    return found
+
+
+def parameters_of(item: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    """The `parameters` of a request, an input or an output; absent and null are the same."""
+    found = item.get("parameters")
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise InvalidInput(f"{field} must be an object", field=field)
+    return found
+
+
+def bind(envelope: Envelope, signature: Signature, *, row_limit: int) -> Bound:
+    """Fit a request to a version's signature; raises `InvalidInput` naming field and row, and `TooLarge`."""
+    wanted = _wanted(envelope, signature)
+    if envelope.raw:
+        inputs = oip_inputs.from_raw(envelope.tail, signature)
+    else:
+        sent = oip_inputs.read(envelope.inputs, envelope.tail, parameters_of)
+        inputs = oip_inputs.fit(sent, signature)
+    rows = tensors.check(signature, inputs, row_limit=row_limit, values=False)
+    request = InferenceRequest(inputs, rows, tuple(item.name for item in wanted), envelope.id)
+    return Bound(request, wanted, _timeout(envelope.parameters.get("timeout")))
+
+
+def _timeout(found: Any) -> float | None:
+    """The reserved parameter `timeout`, microseconds; 0 and null are none."""
+    if found is None or found == 0:
+        return None
+    if type(found) is not int or found < 0:
+        raise InvalidInput("timeout must be a number of microseconds", field="parameters.timeout")
+    return min(found, 1 << 53) / 1e6
+
+
+def _wanted(envelope: Envelope, signature: Signature) -> tuple[Wanted, ...]:
+    binary = _flag(envelope.parameters, "binary_data_output", default=False)
+    specs = {spec.name: spec for spec in signature.outputs}
+    if not envelope.outputs:
+        return tuple(Wanted(name, binary) for name in specs)
+    wanted: dict[str, Wanted] = {}
+    for item in envelope.outputs:
+        name = item.get("name")
+        if not isinstance(name, str) or name not in specs:
+            known = ", ".join(specs)
+            raise InvalidInput(f"unknown output {str(name)[:100]!r}: there are {known}", field="outputs")
+        if name in wanted:
+            raise InvalidInput(f"output {name} is asked for twice", field="outputs")
+        parameters = parameters_of(item, "outputs.parameters")
+        oip_inputs.refuse_shared_memory(parameters, name)
+        classes = _classes(parameters.get("classification"), specs[name])
+        wanted[name] = Wanted(name, _flag(parameters, "binary_data", default=binary), classes)
+    return tuple(wanted.values())
+
+
+def _flag(parameters: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    found = parameters.get(name)
+    if found is None:
+        return default
+    if not isinstance(found, bool):
+        raise InvalidInput(f"{name} must be true or false", field=f"parameters.{name}")
+    return found
+
+
+def _classes(found: Any, spec: TensorSpec) -> int:
+    if found is None or (type(found) is int and found == 0):
+        return 0
+    if type(found) is not int or found < 0:
+        raise InvalidInput("classification must be a number of classes", field=spec.name)
+    if spec.dtype.kind not in "fiu" or len(spec.shape) != 2:
+        raise InvalidInput(f"output {spec.name} has no classes to rank", field=spec.name)
+    return found
+
+
+def check_outputs(outputs: Tensors, signature: Signature, *, rows: int, limit: int) -> None:
+    """Raise `UnusableOutput` for what no client could read: absent, of another length, NaN, infinite, too large."""
+    size = 0
+    for spec in signature.outputs:
+        found = outputs.get(spec.name)
+        if found is None or found.ndim == 0 or len(found) != rows:
+            raise UnusableOutput(f"the model gave no output {spec.name} for each row", field=spec.name)
+        if found.dtype.kind == "f" and not np.isfinite(found).all():
+            row = int(np.argmax(~np.isfinite(found.reshape(rows, -1)).all(axis=1)))
+            raise UnusableOutput(f"row {row} of {spec.name} is NaN or infinite", field=spec.name, row=row)
+        if found.dtype.kind == "O" and not set(map(type, found.ravel().tolist())) <= {str}:
+            raise UnusableOutput(f"output {spec.name} holds something other than text", field=spec.name)
+        size += found.nbytes if found.dtype.kind != "O" else sum(map(len, found.ravel().tolist()))
+    if size > limit:
+        raise UnusableOutput(f"the outputs have {size} bytes, more than the limit of {limit}")
+
+
+def encode(bound: Bound, route: Route, identifier: UUID, outputs: Tensors) -> tuple[list[tuple[str, str]], bytes]:
+    """Protocol headers and body of the answer. The id is the request's own, or the prediction's."""
+    signature = route.version.signature
+    specs = {spec.name: spec for spec in signature.outputs}
+    described: list[dict[str, Any]] = []
+    tails: list[bytes] = []
+    for wanted in bound.wanted:
+        spec, array = specs[wanted.name], outputs[wanted.name]
+        datatype = spec.datatype
+        if wanted.classes:
+            datatype, array = "BYTES", best_classes(array, wanted.classes, signature)
+        item: dict[str, Any] = {"name": wanted.name, "datatype": datatype, "shape": array.shape}
+        if wanted.binary:
+            tails.append(tensors.to_binary(array, datatype))
+            item["parameters"] = {"binary_data_size": len(tails[-1])}
+        else:
+            item["data"] = _listed(array)
+        described.append(item)
+    document = {
+        "model_name": route.version.model,
+        "model_version": str(route.version.number),
+        "id": bound.request.request_id or str(identifier),
+        "outputs": described,
+    }
+    head = orjson.dumps(document, option=_NUMBERS)
+    if not tails:
+        return list(JSON_HEADERS), head
+    headers = [("Content-Type", "application/octet-stream"), ("Inference-Header-Content-Length", str(len(head)))]
+    return headers, b"".join([head, *tails])
+
+
+def _listed(array: tensors.Array) -> Any:
+    if array.dtype.kind == "O" or array.dtype.itemsize < 4:
+        # orjson writes neither text arrays nor the narrowest floats itself.
+        return array.ravel().tolist()
+    return np.ascontiguousarray(array).reshape(-1)
+
+
+def best_classes(array: tensors.Array, count: int, signature: Signature) -> tensors.Array:
+    """The `count` highest values of each row as texts `value:index[:label]`, best first."""
+    count = min(count, array.shape[1])
+    labels = signature.classes if len(signature.classes) == array.shape[1] else ()
+    ranked = np.argsort(-array.astype(np.float64), axis=1, kind="stable")[:, :count]
+    texts = np.empty(ranked.shape, dtype=object)
+    for row, order in enumerate(ranked.tolist()):
+        for place, index in enumerate(order):
+            label = f":{labels[index]}" if labels else ""
+            texts[row, place] = f"{float(array[row, index]):f}:{index}{label}"
+    return texts
