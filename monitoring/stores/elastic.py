@@ -1,0 +1,321 @@
+"""The record store on Elasticsearch: daily indices named from the id's time, created once by id, searched by field.
+
+Only what the minimal and the full distribution share is used: no painless, no delete-by-query, no ILM; retention
+drops whole indices by exact name.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from elastic_transport import ConnectionTimeout, TransportError
+from elasticsearch import ApiError, Elasticsearch, dsl
+from elasticsearch.dsl import Q, mapped_field
+
+from monitoring import documents, ids
+from monitoring.records import Record
+from monitoring.stores import cursors
+from monitoring.stores.base import Count, Outcome, Page, Query, StoreUnavailable
+
+PREFIX = "serving-predictions"
+MOST_COUNTS = 10_000
+#: Statuses of one bulk item that say "not now": the source keeps the record and tries again.
+_LATER = {404, 408, 429, 500, 502, 503, 504}
+
+
+class RecordValueDocument(dsl.InnerDoc):
+    """One searchable value; nested, so that side, name and number belong together."""
+
+    side: str = mapped_field(dsl.Keyword())
+    name: str = mapped_field(dsl.Keyword())
+    number: float | None = mapped_field(dsl.Double(), default=None)
+    text: str | None = mapped_field(dsl.Keyword(ignore_above=256), default=None)
+
+
+class RecordDocument(dsl.Document):
+    """The mapping of a record. Strict: a field nobody declared is refused, not guessed at."""
+
+    id: str = mapped_field(dsl.Keyword())
+    project: str = mapped_field(dsl.Keyword())
+    model: str = mapped_field(dsl.Keyword())
+    version: int = mapped_field(dsl.Integer())
+    version_id: str = mapped_field(dsl.Keyword())
+    digest: str = mapped_field(dsl.Keyword())
+    route: str = mapped_field(dsl.Keyword())
+    door: str = mapped_field(dsl.Keyword())
+    protocol: str = mapped_field(dsl.Keyword())
+    status: str = mapped_field(dsl.Keyword())
+    accepted_at: datetime = mapped_field(dsl.Date())
+    completed_at: datetime = mapped_field(dsl.Date())
+    key: str = mapped_field(dsl.Keyword())
+    request_id: str = mapped_field(dsl.Keyword())
+    error_code: str = mapped_field(dsl.Keyword())
+    error: str = mapped_field(dsl.Text())
+    rows: int = mapped_field(dsl.Integer())
+    queue_ms: float = mapped_field(dsl.Float())
+    inference_ms: float = mapped_field(dsl.Float())
+    total_ms: float = mapped_field(dsl.Float())
+    cached: bool = mapped_field(dsl.Boolean())
+    inputs: Any = mapped_field(dsl.Object(enabled=False))
+    outputs: Any = mapped_field(dsl.Object(enabled=False))
+    values: list[RecordValueDocument] = mapped_field(dsl.Nested(RecordValueDocument))
+    content_hash: str = mapped_field(dsl.Keyword(doc_values=False, index=False))
+
+    class Meta:
+        dynamic = dsl.MetaField("strict")
+
+    class Index:
+        name = PREFIX
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How indices are laid out; `refresh_s` is the longest a stored record stays unfindable."""
+
+    environment: str = "default"
+    shards: int = 1
+    replicas: int = 0
+    refresh_s: int = 1
+
+    def index_of(self, identifier: UUID) -> str:
+        """The one function that names an index: from the id's own time, never from now."""
+        return self.index_on(ids.time_of(identifier).date())
+
+    def index_on(self, day: date) -> str:
+        return f"{PREFIX}-{self.environment}-{day:%Y.%m.%d}"
+
+    @property
+    def pattern(self) -> str:
+        return f"{PREFIX}-{self.environment}-*"
+
+
+class ElasticStore:
+    """`RecordStore` on one cluster. `client` has short time-outs and no retries of its own: the source retries."""
+
+    def __init__(self, client: Elasticsearch, layout: Layout | None = None) -> None:
+        self._client = client
+        self._layout = layout or Layout()
+        self._prepared = False
+
+    def prepare(self) -> None:
+        """Put the index template; idempotent. A field added later has to be put on today's index as well."""
+        index = dsl.Index(self._layout.pattern)
+        index.document(RecordDocument)
+        index.settings(
+            number_of_shards=self._layout.shards,
+            number_of_replicas=self._layout.replicas,
+            refresh_interval=f"{self._layout.refresh_s}s",
+            codec="best_compression",
+            translog={"durability": "request"},
+        )
+        template = dsl.ComposableIndexTemplate(
+            f"{PREFIX}-{self._layout.environment}", self._layout.pattern, index=index, priority=500
+        )
+        with _judged():
+            self._client.indices.put_index_template(name=f"{PREFIX}-{self._layout.environment}", **template.to_dict())
+        self._prepared = True
+
+    def create(self, batch: Sequence[Record]) -> list[Outcome]:
+        """One bulk of creates. HTTP 200 proves nothing: every item is judged by its own status."""
+        if not batch:
+            return []
+        if not self._prepared:
+            self.prepare()
+        hashes: list[str] = []
+        operations: list[Mapping[str, Any]] = []
+        for record in batch:
+            document = documents.to_document(record)
+            hashes.append(documents.content_hash(documents.encode(document)))
+            operations.append({"create": {"_index": self._layout.index_of(record.id), "_id": str(record.id)}})
+            operations.append(_encodable({**document, "content_hash": hashes[-1]}))
+        try:
+            with _judged():
+                answer = self._client.bulk(operations=operations)
+        except _BodyTooLarge:
+            return self._create_halves(batch)
+        outcomes = [_outcome(item["create"]["status"]) for item in answer["items"]]
+        return self._compare_existing(batch, hashes, outcomes)
+
+    def _create_halves(self, batch: Sequence[Record]) -> list[Outcome]:
+        if len(batch) == 1:
+            return [Outcome.REJECTED]
+        middle = len(batch) // 2
+        return self.create(batch[:middle]) + self.create(batch[middle:])
+
+    def _compare_existing(
+        self, batch: Sequence[Record], hashes: Sequence[str], outcomes: list[Outcome]
+    ) -> list[Outcome]:
+        """An id that was there is a duplicate when its content is the same, else a conflict."""
+        there = [place for place, outcome in enumerate(outcomes) if outcome is Outcome.DUPLICATE]
+        if not there:
+            return outcomes
+        found = self._documents([batch[place].id for place in there], fields=["content_hash"])
+        for place in there:
+            source = found.get(str(batch[place].id))
+            if source is None:
+                outcomes[place] = Outcome.RETRY
+            elif source["content_hash"] != hashes[place]:
+                outcomes[place] = Outcome.CONFLICT
+        return outcomes
+
+    def get(self, project: str, identifier: UUID) -> Record | None:
+        source = self._documents([identifier]).get(str(identifier))
+        return _record(source) if source is not None and source["project"] == project else None
+
+    def search(self, query: Query) -> Page:
+        search = self._search(query).sort("-id")[: query.limit]
+        if query.cursor is not None:
+            search = search.extra(search_after=[str(cursors.decode(query.cursor))])
+        with _judged():
+            hits = search.execute()["hits"]["hits"]
+        found = tuple(_record(hit["_source"]) for hit in hits)
+        full = len(found) == query.limit and found
+        return Page(found, cursors.encode(found[-1].id) if full else None)
+
+    def counts(self, query: Query, *, seconds: int) -> list[Count]:
+        search = self._search(query)[:0]
+        sources: list[Mapping[str, Any]] = [
+            {"start": {"date_histogram": {"field": "accepted_at", "fixed_interval": f"{seconds}s"}}},
+            *({name: {"terms": {"field": name}}} for name in ("model", "version", "status")),
+        ]
+        parts = search.aggs.bucket("parts", "composite", sources=sources, size=MOST_COUNTS)
+        parts.metric("mean", "avg", field="total_ms").metric("most", "max", field="total_ms")
+        with _judged():
+            buckets = search.execute()["aggregations"]["parts"]["buckets"]
+        return [
+            Count(
+                start=datetime.fromtimestamp(bucket["key"]["start"] / 1000, UTC),
+                model=bucket["key"]["model"],
+                version=bucket["key"]["version"],
+                status=bucket["key"]["status"],
+                count=bucket["doc_count"],
+                facts={"mean_ms": round(bucket["mean"]["value"], 3), "most_ms": round(bucket["most"]["value"], 3)},
+            )
+            for bucket in buckets
+        ]
+
+    def present(self, identifiers: Sequence[UUID]) -> set[UUID]:
+        found = self._documents(identifiers, fields=["id"])
+        return {identifier for identifier in identifiers if str(identifier) in found}
+
+    def purge(self, before: datetime) -> int:
+        """Drop every index whose whole day lies before; returns how many records went with them."""
+        dropped = 0
+        with _judged():
+            rows = self._client.cat.indices(index=self._layout.pattern, h="index", format="json")
+            for name in [str(row["index"]) for row in rows]:  # type: ignore[index]
+                day = datetime.strptime(name.rsplit("-", 1)[1], "%Y.%m.%d").replace(tzinfo=UTC)
+                if day + timedelta(days=1) <= before:
+                    # Not the index's own number of documents: that counts each nested value as one.
+                    dropped += int(self._client.count(index=name)["count"])
+                    self._client.indices.delete(index=name)
+        return dropped
+
+    def ready(self) -> None:
+        """Raise `StoreUnavailable` unless the cluster answers and can take writes."""
+        with _judged():
+            status = self._client.cluster.health(timeout="1s")["status"]
+        if status == "red":
+            raise StoreUnavailable("the cluster is red: some shards are missing")
+
+    def refresh(self) -> None:
+        """Make what was stored findable now; for tests and tools that will not wait for the interval."""
+        with _judged():
+            self._client.indices.refresh(index=self._layout.pattern)
+
+    def _documents(self, identifiers: Iterable[UUID], fields: list[str] | None = None) -> dict[str, Any]:
+        """The stored documents of these ids, read in real time (not as of the last refresh)."""
+        by_index: dict[str, list[str]] = defaultdict(list)
+        for identifier in identifiers:
+            by_index[self._layout.index_of(identifier)].append(str(identifier))
+        docs = [{"_index": index, "_id": id_} for index, all_ids in by_index.items() for id_ in all_ids]
+        if not docs:
+            return {}
+        with _judged():
+            answer = self._client.mget(docs=docs, source_includes=fields)
+        return {doc["_id"]: doc["_source"] for doc in answer["docs"] if doc.get("found")}
+
+    def _search(self, query: Query) -> dsl.Search[Any]:
+        search = dsl.Search(using=self._client, index=self._indices(query))
+        search = search.params(ignore_unavailable=True, allow_no_indices=True)
+        return search.extra(track_total_hits=False, timeout="2s").query("bool", filter=list(_conditions(query)))
+
+    def _indices(self, query: Query) -> list[str] | str:
+        """The days a bounded search can touch, by name; all of them when it is open or longer than 60 days."""
+        if query.since is None:
+            return self._layout.pattern
+        last = (query.until or datetime.now(UTC) + timedelta(days=1)).date()
+        days = (last - query.since.date()).days + 1
+        if not 0 < days <= 60:
+            return self._layout.pattern
+        return [self._layout.index_on(query.since.date() + timedelta(days=step)) for step in range(days)]
+
+
+def _conditions(query: Query) -> Iterator[Any]:
+    yield Q("term", project=query.project)
+    for name in ("model", "version", "status", "door", "error_code", "request_id"):
+        wanted = getattr(query, name)
+        if wanted is not None:
+            yield Q("term", **{name: wanted})
+    if query.error_text is not None:
+        yield Q("match", error={"query": query.error_text, "operator": "and"})
+    if query.since is not None or query.until is not None:
+        yield Q("range", accepted_at=_bounds("gte", query.since, "lt", query.until))
+    if query.least_ms is not None or query.most_ms is not None:
+        yield Q("range", total_ms=_bounds("gte", query.least_ms, "lte", query.most_ms))
+    for value in query.values:
+        inner = [Q("term", **{"values.side": value.side}), Q("term", **{"values.name": value.name})]
+        if value.least is not None or value.most is not None:
+            inner.append(Q("range", **{"values.number": _bounds("gte", value.least, "lte", value.most)}))
+        if value.text is not None:
+            inner.append(Q("term", **{"values.text": value.text}))
+        yield Q("nested", path="values", query=Q("bool", filter=inner))
+
+
+def _bounds(lower: str, least: Any, upper: str, most: Any) -> dict[str, Any]:
+    return {name: bound for name, bound in ((lower, least), (upper, most)) if bound is not None}
+
+
+def _outcome(status: int) -> Outcome:
+    if status in (200, 201):
+        return Outcome.STORED
+    if status == 409:
+        return Outcome.DUPLICATE
+    return Outcome.RETRY if status in _LATER else Outcome.REJECTED
+
+
+def _record(source: Mapping[str, Any]) -> Record:
+    return documents.from_document({name: value for name, value in source.items() if name != "content_hash"})
+
+
+def _encodable(value: Any) -> Any:
+    """The same JSON value with lone surrogates replaced: UTF-8 has no form for them and the cluster would refuse it."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(item) for item in value]
+    return value
+
+
+class _BodyTooLarge(Exception):
+    """The bulk was larger than the cluster takes: it is sent again in halves."""
+
+
+class _judged:
+    """Turns every way in which the cluster can fail to answer into `StoreUnavailable`."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, ApiError) and error.status_code == 413:
+            raise _BodyTooLarge from error
+        if isinstance(error, ApiError | TransportError | ConnectionTimeout):
+            raise StoreUnavailable(str(error)[:500]) from error
