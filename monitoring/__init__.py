@@ -1,0 +1,13 @@
+"""What was seen: records, metrics, health, logs. Knows no other room."""
+
+from __future__ import annotations
+
+from monitoring.background import Background
+
+
+def background() -> list[Background]:
+    """The threads of a process that answers online calls and keeps this host's spool: its tick and its recorder."""
+    # Imported here: settings are not ready when Django imports this package.
+    from monitoring import recorder, spooling
+
+    return [*spooling.background(), recorder.RecorderThread("recorder", [recorder.spool_source()])]

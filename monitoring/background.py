@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """How one thread of this process does: seconds since its work last succeeded, and how often it should."""
+
+    name: str
+    interval: float
+    silent_s: float
+    error: str
 
 
 @contextmanager
@@ -46,8 +58,12 @@ class Ticker:
         self._wake = threading.Event()
         self._ended = False
         self._thread: threading.Thread | None = None
+        self._succeeded_at = time.monotonic()
+        self._error = ""
 
     def start(self) -> None:
+        self._succeeded_at = time.monotonic()
+        _tickers[self.name] = self
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
 
@@ -59,13 +75,28 @@ class Ticker:
         self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout)
+        if _tickers.get(self.name) is self:
+            del _tickers[self.name]
+
+    def beat(self) -> Beat:
+        return Beat(self.name, self._interval, time.monotonic() - self._succeeded_at, self._error)
 
     def _run(self) -> None:
         while not self._ended:
             try:
                 with fresh_connection():
                     self._work()
-            except Exception:
+                self._succeeded_at, self._error = time.monotonic(), ""
+            except Exception as error:
+                self._error = f"{type(error).__name__}: {error}"
                 logger.exception("%s failed; it tries again", self.name, extra={"action": "background_failed"})
             self._wake.wait(self._interval)
             self._wake.clear()
+
+
+_tickers: dict[str, Ticker] = {}
+
+
+def beats() -> dict[str, Beat]:
+    """The tickers that run in this process, by name: what health asks."""
+    return {name: ticker.beat() for name, ticker in list(_tickers.items())}
