@@ -29,7 +29,12 @@ def ensure(env: Any) -> None:
         return
     # Its own role: it must neither start the server's threads nor act for anonymous callers.
     subprocess.run([sys.executable, env.ROOT / "manage.py", "prepare"], check=True, env=_environment())  # noqa: S603 - ours
-    stamp.write_text(wanted)
+    mark(env)
+
+
+def mark(env: Any) -> None:
+    """Say that the folder is prepared for this very code."""
+    (env.DATA_DIR / STAMP).write_text(_digest(env.ROOT, env.DATABASE_URL))
 
 
 def _environment() -> dict[str, str]:

@@ -125,7 +125,7 @@ if env.REDIS_URL:
         "results": {**_REDIS, "LOCATION": env.REDIS_RESULTS_URL or env.REDIS_URL},
     }
 else:
-    _LOCAL = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 20_000}}
+    _LOCAL = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 4_000}}
     CACHES = {"default": {**_LOCAL, "LOCATION": "default"}, "results": {**_LOCAL, "LOCATION": "results"}}
 
 # Work ------------------------------------------------------------------------------------------------------
@@ -146,6 +146,9 @@ _QUORUM = (
     }
 )
 CELERY_BROKER_URL = env.RABBITMQ_URL or "memory://"
+if env.EMBEDDED:
+    # Woken by a message instead of polling for one.
+    CELERY_BROKER_TRANSPORT = "serving_site.memory_transport:Transport"
 CELERY_TASK_QUEUES = [
     Queue(name, _EXCHANGE, routing_key=name, queue_arguments=_QUORUM)
     for name in [OPERATIONS_QUEUE, *(f"predictions.{pool}.{priority}" for pool in POOLS for priority in PRIORITIES)]
@@ -176,7 +179,7 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {"polling_interval": 0.01}
+    {}
     if env.EMBEDDED
     else {"confirm_publish": True, "connect_timeout": 3, "read_timeout": 3, "write_timeout": 3, "max_retries": 3}
 )

@@ -1,0 +1,50 @@
+"""What a process holds: resident memory from the kernel, and whether a library is loaded in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Resident bytes of the server's two processes after so many answers."""
+
+    answers: int
+    supervisor: int
+    worker: int
+
+    @property
+    def server(self) -> int:
+        return self.supervisor + self.worker
+
+
+def resident(pid: int) -> int:
+    """Bytes resident now, shared pages included."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
+    assert found, f"process {pid} says nothing of its memory"
+    return int(found.group(1)) * 1024
+
+
+def libraries(pid: int) -> set[str]:
+    """Names of the Python packages whose compiled parts are mapped into a process."""
+    return packages(Path(f"/proc/{pid}/maps").read_text().splitlines())
+
+
+def packages(maps: Iterable[str]) -> set[str]:
+    return {found.group(1) for line in maps if (found := re.search(r"/site-packages/([^/]+)/", line))}
+
+
+def growth_of_second_half(samples: Sequence[Sample]) -> int:
+    """Bytes gained over the second half, by a straight line through its samples: one late outlier decides nothing."""
+    half = [sample for sample in samples if sample.answers >= samples[-1].answers / 2]
+    mean_x = sum(sample.answers for sample in half) / len(half)
+    mean_y = sum(sample.server for sample in half) / len(half)
+    spread = sum((sample.answers - mean_x) ** 2 for sample in half)
+    if not spread:
+        return 0
+    slope = sum((sample.answers - mean_x) * (sample.server - mean_y) for sample in half) / spread
+    return round(slope * (half[-1].answers - half[0].answers))

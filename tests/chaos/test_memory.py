@@ -1,0 +1,29 @@
+"""How the soak judges memory."""
+
+from __future__ import annotations
+
+import os
+
+from tests.chaos.memory import Sample, growth_of_second_half, libraries, packages, resident
+
+MB = 10**6
+
+
+def test_memory_that_settles_counts_as_flat() -> None:
+    samples = [Sample(answers, 30 * MB, min(answers, 500) * MB) for answers in range(0, 1001, 100)]
+    assert growth_of_second_half(samples) == 0
+
+
+def test_memory_that_keeps_growing_is_found() -> None:
+    samples = [Sample(answers, 30 * MB, answers * MB) for answers in range(0, 1001, 100)]
+    assert growth_of_second_half(samples) == 500 * MB
+
+
+def test_a_library_is_known_by_what_is_mapped() -> None:
+    line = "7f00-7f01 r-xp 00000000 fe:00 1 /venv/lib/python3.11/site-packages/sklearn/tree/_tree.so"
+    assert packages([line, "7f02-7f03 rw-p 0 00:00 0 [heap]"]) == {"sklearn"}
+
+
+def test_this_very_process_can_be_read() -> None:
+    assert resident(os.getpid()) > 10 * MB
+    assert isinstance(libraries(os.getpid()), set)
