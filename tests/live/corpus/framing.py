@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.live.corpus.wire import CLIENT, DOORS, GOOD, Case, request
+from tests.live.corpus.wire import CLIENT, DOORS, GOOD, INFER, Case, request
 
 
 def lengths() -> Iterator[Case]:

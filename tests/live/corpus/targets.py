@@ -85,10 +85,10 @@ def paths() -> Iterator[Case]:
             "cursor[]=1",
             "limit=-1",
         ),
-        *("limit=1000000000", "limit=nan", "status=%00", "model=%00", "created_after=yesterday", "created_after=%00"),
+        *("limit=1000000000", "limit=nan", "status=%00", "model=%00", "since=yesterday", "since=%00"),
         *(
-            "created_before=9999999999-01-01",
-            "created_after=0001-01-01T00:00:00%2B23:59",
+            "until=9999999999-01-01",
+            "since=0001-01-01T00:00:00%2B23:59",
             "&&&===",
             "%00=%00",
             "a" * 30_000,
