@@ -58,7 +58,7 @@ def impossible(values: Any) -> list[CheckMessage]:
             values.DEBUG and not loopback,
             Error(
                 "Debug pages show settings and code to whoever reaches the server.",
-                hint="Take DEBUG away, or set HOST=127.0.0.1.",
+                hint="Set HOST=127.0.0.1, or take DEBUG away.",
                 id="serving.E006",
             ),
         ),

@@ -27,7 +27,6 @@ class Variable:
 
 
 VARIABLES: dict[str, Variable] = {}
-_environ = environ.Env()
 
 
 def read(name: str, kind: str, default: Any, meaning: str) -> Any:
@@ -36,18 +35,25 @@ def read(name: str, kind: str, default: Any, meaning: str) -> Any:
     Raises `ImproperlyConfigured` naming the variable when the value is not of its kind.
     """
     VARIABLES[name] = Variable(name, kind, default, meaning)
-    file = os.environ.get(f"{name}_FILE")
-    if file and name not in os.environ:
-        try:
-            os.environ[name] = Path(file).read_text().strip()
-        except OSError as error:
-            raise ImproperlyConfigured(f"{name}_FILE: {error}") from error
-    if os.environ.get(name, "") == "":
+    text = _text(name)
+    if text == "":
         return default
+    reader = environ.Env()
+    reader.ENVIRON = {name: text}
     try:
-        return getattr(_environ, kind)(name)
+        return getattr(reader, kind)(name)
     except (ValueError, TypeError, KeyError) as error:
-        raise ImproperlyConfigured(f"{name} is not a valid {kind}: {os.environ[name]!r}") from error
+        raise ImproperlyConfigured(f"{name} is not a valid {kind}: {text!r}") from error
+
+
+def _text(name: str) -> str:
+    file = os.environ.get(f"{name}_FILE")
+    if not file or name in os.environ:
+        return os.environ.get(name, "")
+    try:
+        return Path(file).read_text().strip()
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}_FILE: {error}") from error
 
 
 HOST = read("HOST", "str", "127.0.0.1", "Address the server listens on.")
