@@ -113,7 +113,7 @@ def render_error(error: errors.DomainError, family: str) -> tuple[int, list[tupl
 
 def _sentence(error: errors.DomainError) -> str:
     """The message with what it is about: the OIP has one string for all of it."""
-    place = [f"row {error.row}"] if error.row is not None else []
+    place = [f"row {error.row}"] if error.row is not None and f"row {error.row}" not in error.message else []
     if error.field and error.field not in error.message:
         place.append(str(error.field))
     return f"{', '.join(place)}: {error.message}" if place else error.message

@@ -120,12 +120,12 @@ def check(signature: Signature, inputs: Tensors, *, row_limit: int, values: bool
     if len(inputs) != len(signature.inputs):
         for name in inputs:
             if all(name != spec.name for spec in signature.inputs):
-                raise InvalidInput(f"Unknown input {_short(name)}", field=name[:100])
+                raise InvalidInput(f"unknown input {_short(name)}", field=name[:100])
     rows = -1
     for spec in signature.inputs:
         array = inputs.get(spec.name)
         if array is None:
-            raise InvalidInput(f"Missing input {spec.name}", field=spec.name)
+            raise InvalidInput(f"missing input {spec.name}", field=spec.name)
         if array.dtype != spec.dtype:
             raise InvalidInput(f"{spec.name}: {array.dtype} is not {spec.datatype}", field=spec.name)
         if fit(spec, array.shape) != array.shape:
@@ -136,7 +136,7 @@ def check(signature: Signature, inputs: Tensors, *, row_limit: int, values: bool
         if values:
             _check_values(spec, array)
     if rows < 1:
-        raise InvalidInput("No instances: at least one row is needed", field=signature.inputs[0].name)
+        raise InvalidInput("no instances: at least one row is needed", field=signature.inputs[0].name)
     if rows > row_limit:
         raise TooLarge(f"{rows} rows are more than the limit of {row_limit}", field=signature.inputs[0].name)
     return rows
@@ -160,7 +160,7 @@ def _refuse_ragged(spec: TensorSpec, items: list[Any], shape: list[int]) -> NoRe
     at = next(i for i, item in enumerate([*items, None]) if type(item) is not list or len(item) != width)
     row = min(at, len(items) - 1) // max(math.prod(shape[1:]), 1)
     got = f"{len(items[at])} values" if at < len(items) and type(items[at]) is list else "no list"
-    raise InvalidInput(f"Row {row} of {spec.name}: {got} instead of {width} values", field=spec.name, row=row)
+    raise InvalidInput(f"row {row} of {spec.name}: {got} instead of {width} values", field=spec.name, row=row)
 
 
 def _array(spec: TensorSpec, flat: list[Any], shape: tuple[int, ...]) -> Array:
@@ -268,7 +268,7 @@ def _refuse(spec: TensorSpec, at: int, shape: tuple[int, ...], what: str) -> NoR
         field = spec.columns[offset]
     else:
         field = spec.name if width == 1 else f"{spec.name}[{offset}]"
-    raise InvalidInput(f"Row {row}, {field}: {what}", field=field, row=row)
+    raise InvalidInput(f"row {row}, {field}: {what}", field=field, row=row)
 
 
 def _short(value: Any) -> str:

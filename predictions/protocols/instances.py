@@ -30,7 +30,7 @@ def decode(input: Any, signature: Signature, *, row_limit: int) -> InferenceRequ
     if type(rows) is not list:
         raise InvalidInput('input must hold "instances", a list of rows', field="/input/instances")
     if not rows:
-        raise InvalidInput("No instances: at least one row is needed", field="/input/instances")
+        raise InvalidInput("no instances: at least one row is needed", field="/input/instances")
     if len(rows) > row_limit:
         raise TooLarge(f"{len(rows)} instances are more than the limit of {row_limit}", field="/input/instances")
     kinds = set(map(type, rows))
@@ -53,10 +53,10 @@ def encode(outputs: Tensors, signature: Signature) -> dict[str, Any]:
     for spec in signature.outputs:
         array = outputs.get(spec.name)
         if array is None:
-            raise UnusableOutput(f"The model gave no output {spec.name}", field=spec.name)
+            raise UnusableOutput(f"the model gave no output {spec.name}", field=spec.name)
         answer[spec.name] = _listed(spec, array)
     if len({len(entries) for entries in answer.values()}) > 1:
-        raise UnusableOutput("The model gave outputs of different lengths")
+        raise UnusableOutput("the model gave outputs of different lengths")
     return answer
 
 
@@ -66,15 +66,15 @@ def _from_lists(signature: Signature, rows: list[Any], *, nested: bool) -> Tenso
         spec = specs[0]
         if not nested and not (len(spec.shape) == 1 or spec.shape[1:] == (1,)):
             row = next(index for index, item in enumerate(rows) if type(item) is not list)
-            raise InvalidInput(f"Row {row} must be a list of values or an object", field=spec.name, row=row)
+            raise InvalidInput(f"row {row} must be a list of values or an object", field=spec.name, row=row)
         if nested and len(spec.shape) == 1:
             rows = [item[0] if type(item) is list and len(item) == 1 else item for item in rows]
         return {spec.name: tensors.column(spec, rows)}
     for row, item in enumerate(rows):
         if type(item) is not list:
-            raise InvalidInput(f"Row {row} must be a list of values or an object", row=row)
+            raise InvalidInput(f"row {row} must be a list of values or an object", row=row)
         if len(item) != len(specs):
-            raise InvalidInput(f"Row {row} has {len(item)} values instead of {len(specs)}", row=row)
+            raise InvalidInput(f"row {row} has {len(item)} values instead of {len(specs)}", row=row)
     return {spec.name: _column(spec, list(values)) for spec, values in zip(specs, zip(*rows, strict=True), strict=True)}
 
 
@@ -113,27 +113,27 @@ def _completed(rows: list[dict[str, Any]], names: tuple[str, ...], nullable: fro
 def _refuse_names(row: int, item: dict[str, Any], wanted: frozenset[str], nullable: frozenset[str]) -> None:
     for name in item:
         if name not in wanted:
-            raise InvalidInput(f"Row {row}: unknown column {name[:100]!r}", field=name[:100], row=row)
+            raise InvalidInput(f"row {row}: unknown column {name[:100]!r}", field=name[:100], row=row)
     for name in sorted(wanted - item.keys() - nullable):
-        raise InvalidInput(f"Row {row}: column {name!r} is missing", field=name, row=row)
+        raise InvalidInput(f"row {row}: column {name!r} is missing", field=name, row=row)
 
 
 def _refuse_mixture(rows: list[Any]) -> NoReturn:
     first = type(rows[0])
     row = next(index for index, item in enumerate(rows) if type(item) is not first)
-    raise InvalidInput(f"Row {row} is of another form than row 0: all objects or all lists", row=row)
+    raise InvalidInput(f"row {row} is of another form than row 0: all objects or all lists", row=row)
 
 
 def _listed(spec: TensorSpec, array: tensors.Array) -> list[Any]:
     if array.ndim == 0:
-        raise UnusableOutput(f"The model's output {spec.name} has no rows", field=spec.name)
+        raise UnusableOutput(f"the model's output {spec.name} has no rows", field=spec.name)
     kind = array.dtype.kind
     if kind == "f":
         if not np.isfinite(array).all():
             row = int(np.argmax(~np.isfinite(array.reshape(len(array), -1)).all(axis=1)))
-            raise UnusableOutput(f"Row {row} of {spec.name}: the model gave NaN or infinity", field=spec.name, row=row)
+            raise UnusableOutput(f"row {row} of {spec.name}: the model gave NaN or infinity", field=spec.name, row=row)
     elif kind == "O" and not set(map(type, array.ravel().tolist())) <= {str}:
-        raise UnusableOutput(f"The model's output {spec.name} holds something other than text", field=spec.name)
+        raise UnusableOutput(f"the model's output {spec.name} holds something other than text", field=spec.name)
     if array.ndim > 1 and array.shape[1:] == (1,):
         array = array.reshape(-1)
     if kind == "f" and array.dtype.itemsize < 8:

@@ -58,13 +58,13 @@ def loads(body: bytes, *, max_depth: int = 64) -> Any:
         reason = error.msg.partition(": line ")[0]
         where = f"line {error.lineno} column {error.colno}"
         kind = InvalidInput if "surrogate in string" in reason else Malformed
-        raise kind(f"Not valid JSON: {_REASONS.get(reason, reason)} ({where})") from None
+        raise kind(f"not valid JSON: {_REASONS.get(reason, reason)} ({where})") from None
     if type(value) is list or type(value) is dict:
         skeleton = _skeleton(body)
         _refuse_depth(skeleton, max_depth)
         _refuse_duplicates(body, value, skeleton)
     if b"\\u0000" in body and b"\\u0000" in body.replace(b"\\\\", b""):
-        raise InvalidInput("A string holds the character NUL", field=_where_nul(value))
+        raise InvalidInput("a string holds the character NUL", field=_where_nul(value))
     return value
 
 
@@ -74,10 +74,10 @@ def object_of(value: Any, *, allowed: frozenset[str], field: str = "") -> dict[s
     Raises `InvalidInput` pointing at the first unknown key.
     """
     if type(value) is not dict:
-        raise InvalidInput(f"{field[1:] or 'The body'} must be a JSON object", field=field or None)
+        raise InvalidInput(f"{field[1:] or 'the body'} must be a JSON object", field=field or None)
     for key in value:
         if key not in allowed:
-            raise InvalidInput(f"Unknown field {key[:100]!r}", field=f"{field}/{key[:100]}")
+            raise InvalidInput(f"unknown field {key[:100]!r}", field=f"{field}/{key[:100]}")
     return value
 
 
@@ -87,9 +87,9 @@ def _refuse_swarms(body: bytes) -> None:
         # Only an upper bound: brackets and commas inside strings do not count.
         skeleton = _skeleton(body)
         if skeleton.count(b"[") + skeleton.count(b"{") > MAX_CONTAINERS:
-            raise Malformed(f"More than {MAX_CONTAINERS} lists and objects in one body")
+            raise Malformed(f"more than {MAX_CONTAINERS} lists and objects in one body")
         if skeleton.count(b",") > MAX_VALUES:
-            raise Malformed(f"More than {MAX_VALUES} values in one body")
+            raise Malformed(f"more than {MAX_VALUES} values in one body")
 
 
 def _skeleton(body: bytes) -> bytes:
@@ -114,7 +114,7 @@ def _refuse_depth(skeleton: bytes, max_depth: int) -> None:
     brackets = skeleton.translate(None, b":,")
     steps = _STEP[np.frombuffer(brackets, dtype=np.uint8)]
     if int(np.cumsum(steps, dtype=np.int32).max()) > max_depth:
-        raise Malformed(f"Not valid JSON: nested more than {max_depth} levels deep")
+        raise Malformed(f"not valid JSON: nested more than {max_depth} levels deep")
 
 
 def _refuse_duplicates(body: bytes, value: Any, skeleton: bytes) -> None:
@@ -124,7 +124,7 @@ def _refuse_duplicates(body: bytes, value: Any, skeleton: bytes) -> None:
         return
     if objects <= _NAMED_WITHIN:
         json.loads(body, object_pairs_hook=_refuse_twice)
-    raise Malformed("Not valid JSON: a key appears twice in one object")
+    raise Malformed("not valid JSON: a key appears twice in one object")
 
 
 def _entries(value: Any, *, objects: int) -> int:
@@ -161,7 +161,7 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise Malformed(f"The key {key[:100]!r} appears twice in one object", field=key[:100])
+                raise Malformed(f"the key {key[:100]!r} appears twice in one object", field=key[:100])
             seen.add(key)
     return members
 
