@@ -4,3 +4,12 @@ from django.apps import AppConfig
 class MonitoringConfig(AppConfig):
     name = "monitoring"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from monitoring import metrics, parts, spooling
+
+        parts.register()
+        metrics.provide(metrics.SPOOL_BYTES, lambda: {(): spooling.waiting().octets})
+        metrics.provide(metrics.SPOOL_CALLS, lambda: {(): spooling.waiting().calls})
+        metrics.provide(metrics.SPOOL_OLDEST, lambda: {(): spooling.waiting().oldest_s})
+        metrics.provide(metrics.SPOOL_DISK, lambda: {(): spooling.waiting().disk_octets})

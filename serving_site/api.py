@@ -35,6 +35,7 @@ MOST_RETRY_AFTER_S = 300
 STATUSES: dict[str, tuple[int, int]] = {
     "invalid": (400, 400),
     "malformed": (400, 400),
+    "invalid_parameter": (400, 400),
     "invalid_input": (400, 422),
     "not_found": (404, 404),
     "conflict": (409, 409),
@@ -151,7 +152,7 @@ def as_domain_error(error: BaseException) -> errors.DomainError | None:
     if isinstance(error, drf.ValidationError):
         faults = tuple(_faults(error.detail))
         message = "; ".join(f"{pointer}: {text}" if pointer != "/" else text for pointer, text in faults[:3])
-        return Said("invalid_input", message, pointers=faults)
+        return Said(getattr(error, "problem_code", "invalid_input"), message, pointers=faults)
     for kind in type(error).__mro__:
         if kind in _SAID:
             code, message = _SAID[kind]
@@ -161,7 +162,8 @@ def as_domain_error(error: BaseException) -> errors.DomainError | None:
         return Said("malformed", "the request is not well-formed: " + str(error)[:200])
     if isinstance(error, drf.APIException):
         codes = {status[1]: code for code, status in STATUSES.items()}
-        return Said(codes.get(error.status_code, "invalid"), str(error.detail))
+        code = getattr(error, "problem_code", codes.get(error.status_code, "invalid"))
+        return Said(code, str(error.detail), retry_after=getattr(error, "wait", None))
     return None
 
 

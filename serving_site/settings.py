@@ -53,6 +53,7 @@ INSTALLED_APPS = [
     "monitoring",
 ]
 MIDDLEWARE = [
+    "monitoring.logs.AccessLog",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -283,5 +284,7 @@ PROMETHEUS_LATENCY_BUCKETS = (
     10,
     float("inf"),
 )
+#: Who asks in a request: monitoring knows no other room, so it is told by name.
+PRINCIPAL_OF = "models_registry.snapshot.principal_of"
 LOGGING_CONFIG = "monitoring.logs.configure"
 LOGGING = {"level": env.LOG_LEVEL}

@@ -1,0 +1,109 @@
+"""Health: is the process alive (no dependency asked), is it ready, and how does each part do.
+
+Parts of other rooms register a check here. A check runs in a thread of its own and gets one second; one that hangs
+is not started again until it returns, so that probes never pile up behind a frozen service. Not ready (503) means
+only that a *gate* (migrations, first snapshot) has never been passed, or that the process is draining: later
+outages are "degraded" by name, or every server would leave at once when a shared service does.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_all
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+LIMIT_S = 1.0
+#: A thread is called silent when its work has not succeeded for this long, or five intervals if that is longer.
+SILENT_S = 10.0
+
+
+class State(Enum):
+    OK = "ok"
+    DEGRADED = "degraded"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a check says: a state and a sentence, "" when there is nothing to say."""
+
+    state: State
+    detail: str = ""
+
+
+Check = Callable[[], Part]
+
+
+@dataclass(slots=True)
+class _Registered:
+    """A check and what is known of it. `is_gate`: the process is not ready until it was ok once."""
+
+    name: str
+    check: Check
+    is_gate: bool
+    was_ok: bool = False
+    running: Future[Part] | None = None
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "health"))
+
+
+_lock = threading.Lock()
+_parts: dict[str, _Registered] = {}
+_draining = threading.Event()
+
+
+def register(name: str, check: Check, *, is_gate: bool = False) -> None:
+    """Add a part or replace it. `check` may raise: the part is then down with the exception's text."""
+    with _lock:
+        _parts[name] = _Registered(name, check, is_gate)
+
+
+def unregister(name: str) -> None:
+    with _lock:
+        _parts.pop(name, None)
+
+
+def drain() -> None:
+    """From now on this process is not ready: it is stopping."""
+    _draining.set()
+
+
+def report() -> dict[str, Any]:
+    """Every part with its state, within one second: {"status", "ready", "parts": {name: {"state", "detail", …}}}."""
+    started = time.monotonic()
+    with _lock:
+        parts = list(_parts.values())
+        asked = [(part, _ask(part)) for part in parts]
+    wait_all([future for _, future in asked], timeout=LIMIT_S)
+    found = {part.name: _judge(part, future) for part, future in asked}
+    gates = {part.name for part in parts if part.is_gate and not part.was_ok}
+    is_ready = not gates and not _draining.is_set()
+    is_whole = all(part.state is State.OK for part in found.values())
+    report: dict[str, Any] = {
+        "status": ("ok" if is_whole else "degraded") if is_ready else "unavailable",
+        "ready": is_ready,
+        "parts": {name: {"state": part.state.value, "detail": part.detail} for name, part in found.items()},
+        "took_ms": round((time.monotonic() - started) * 1000, 1),
+    }
+    if _draining.is_set():
+        report["draining"] = True
+    return report
+
+
+def _ask(part: _Registered) -> Future[Part]:
+    if part.running is None or part.running.done():
+        part.running = part.pool.submit(part.check)
+    return part.running
+
+
+def _judge(part: _Registered, future: Future[Part]) -> Part:
+    if not future.done():
+        return Part(State.DOWN, f"no answer within {LIMIT_S:g} s")
+    error = future.exception()
+    found = Part(State.DOWN, f"{type(error).__name__}: {error}"[:300]) if error else future.result()
+    part.was_ok = part.was_ok or found.state is State.OK
+    return found
