@@ -1,0 +1,31 @@
+"""Accept now, answer later: what of the queued path runs beside the requests."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from monitoring.background import Background
+
+Role = Literal["web", "worker", "keeper"]
+
+
+def background(role: Role) -> list[Background]:
+    """The threads of one role; an embedded server has all three."""
+    # Imported here: the app registry imports this package before models can be.
+    from django.conf import settings
+
+    from monitoring.background import Ticker
+    from predictions.queued import keeper, nudges, waiting
+    from predictions.queued.admission import GATE, SAMPLE_EVERY_S
+    from predictions.queued.leases import LeaseKeeper
+
+    limits = settings.SERVING
+    if role == "web":
+        return [
+            nudges.PUBLISHER,
+            Ticker("waiters", waiting.ASK_EVERY_S, waiting.WAITERS.ask),
+            Ticker("admission", SAMPLE_EVERY_S, GATE.sample),
+        ]
+    if role == "worker":
+        return [LeaseKeeper(limits["LEASE_S"])]
+    return [Ticker("keeper", limits["KEEPER_INTERVAL_S"], keeper.keep)]

@@ -1,0 +1,138 @@
+"""Who is admitted: open predictions per project, per model and in all, sampled a few times a second.
+
+A limit is soft by what one sample interval lets in from other processes; what this process accepts is counted at once.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from django.db.models import Count
+
+from models_registry import errors
+from models_registry.routing import Version
+from models_registry.snapshot import Principal
+from predictions.models import Prediction
+
+#: Seconds between two samples.
+SAMPLE_EVERY_S = 0.25
+#: Most open predictions of all projects together.
+OPEN_LIMIT = 100_000
+#: Bounds of a computed Retry-After, seconds.
+LEAST_RETRY_S, MOST_RETRY_S = 1, 60
+#: Weight of the newest sample in the measured rate.
+SMOOTHING = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Open predictions at one moment: in all, by project id, by (project id, model). `rate` is endings per second,
+    0 while nothing has been measured."""
+
+    taken_at: float = 0.0
+    open: int = 0
+    by_project: Mapping[int, int] = field(default_factory=dict)
+    by_model: Mapping[tuple[int, str], int] = field(default_factory=dict)
+    rate: float = 0.0
+
+
+class Gate:
+    """Admits or refuses; one per process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sample = Sample()
+        self._since: Counter[tuple[int, str]] = Counter()
+        self._newest = None
+
+    def admit(self, principal: Principal, version: Version, *, deadline_s: float) -> None:
+        """Raise `QuotaExceeded` for the project's own limit, `Unavailable` for the model's, for all together, and
+        when the queue is longer than the prediction may live."""
+        with self._lock:
+            sample, model = self._sample, (version.project_id, version.model)
+            of_project = sample.by_project.get(principal.project_id, 0)
+            of_project += sum(count for (project, _), count in self._since.items() if project == principal.project_id)
+            of_model = sample.by_model.get(model, 0) + self._since[model]
+            waiting = sample.open + sum(self._since.values())
+        if of_project >= principal.open_limit:
+            raise errors.QuotaExceeded(
+                f"project {principal.project} has {of_project} unfinished predictions, its limit is"
+                f" {principal.open_limit}",
+                retry_after=_retry_after(of_project - principal.open_limit + 1, sample.rate),
+            )
+        if of_model >= version.open_limit:
+            raise errors.Unavailable(
+                f"model {version.model} has {of_model} unfinished predictions, its limit is {version.open_limit}",
+                retry_after=_retry_after(of_model - version.open_limit + 1, sample.rate),
+            )
+        if waiting >= OPEN_LIMIT:
+            raise errors.Unavailable("too many unfinished predictions", retry_after=_retry_after(waiting, sample.rate))
+        if sample.rate and waiting / sample.rate > deadline_s:
+            raise errors.Unavailable(
+                f"the queue is about {waiting / sample.rate:.0f} s long, the prediction may take {deadline_s:g} s",
+                retry_after=_retry_after(waiting - int(deadline_s * sample.rate), sample.rate),
+            )
+
+    def count(self, version: Version) -> None:
+        """One prediction of this version was accepted here."""
+        with self._lock:
+            self._since[version.project_id, version.model] += 1
+
+    def sample(self) -> None:
+        """Count what is open now, and measure how fast predictions end."""
+        began = time.monotonic()
+        with self._lock:
+            counted_before = self._since.copy()
+        open_rows = Prediction.objects.filter(recorded_at__isnull=True, status__in=["starting", "processing"])
+        by_model = {
+            (row["project_id"], row["model"]): row["count"]
+            for row in open_rows.order_by().values("project_id", "model").annotate(count=Count("id"))
+        }
+        by_project: Counter[int] = Counter()
+        for (project, _), count in by_model.items():
+            by_project[project] += count
+        rate = self._measure(began, sum(by_model.values()))
+        with self._lock:
+            self._sample = Sample(began, sum(by_model.values()), by_project, by_model, rate)
+            self._since.subtract(counted_before)
+            self._since += Counter()  # drops what is zero
+
+    def eta_s(self, position: int) -> float | None:
+        """Seconds until the prediction at this position is likely to end; None while no rate is known."""
+        rate = self._sample.rate
+        return round(position / rate, 3) if rate else None
+
+    def open(self) -> int:
+        """Open predictions, as this process last knew."""
+        with self._lock:
+            return self._sample.open + sum(self._since.values())
+
+    def _measure(self, now: float, open_now: int) -> float:
+        """Endings since the last sample are what came in less what the backlog grew by. Only time with a backlog
+        counts: an idle queue says nothing about how fast it could go."""
+        before = self._sample
+        newest = Prediction.objects.order_by("-id").values_list("id", flat=True).first()
+        came = 0
+        if self._newest is not None and newest is not None:
+            came = Prediction.objects.filter(id__gt=self._newest).count()
+        first, self._newest = self._newest is None, newest
+        if first or not before.open or now <= before.taken_at:
+            return before.rate
+        ended = max(0, came + before.open - open_now)
+        rate = ended / (now - before.taken_at)
+        if not before.rate:
+            return rate
+        return before.rate + SMOOTHING * (rate - before.rate)
+
+
+def _retry_after(excess: int, rate: float) -> int:
+    seconds = math.ceil(excess / rate) if rate else LEAST_RETRY_S
+    return min(MOST_RETRY_S, max(LEAST_RETRY_S, seconds))
+
+
+GATE = Gate()

@@ -1,0 +1,158 @@
+"""After the queue: claim → load → decode → predict as one batch → settle → wake.
+
+Whatever a model does, its batch ends: an item that raises fails alone; when a batch's process dies or runs out of
+time its rows go back to run by themselves, and one that dies or times out by itself ends failed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import orjson
+from django.conf import settings
+from django.db import OperationalError
+
+from models_registry import errors, snapshot
+from models_registry.routing import Version
+from models_registry.runtime import bisection
+from models_registry.runtime.signature import Tensors
+from predictions.models import Prediction
+from predictions.protocols import instances
+from predictions.queued import aftermath, ledger, nudges
+from predictions.queued.leases import LEASES
+from predictions.queued.ledger import Claimed, Settled
+
+logger = logging.getLogger(__name__)
+
+#: Seconds a version may take to be loaded here before its rows wait for another try.
+LOAD_WAIT_S = 10.0
+#: Seconds until rows are looked at again whose version could not be loaded.
+POSTPONED_S = 2.0
+#: Seconds beyond the hard limit that a claim is renewed for: to kill the child, to encode and to settle.
+MARGIN_S = 10.0
+#: What a batch's end says nothing about its single rows.
+_UNCLEAR = (errors.ProcessCrashed, errors.ResourceExhausted, errors.PredictionTimeout)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One claimed row with its decoded input."""
+
+    row: Claimed
+    inputs: Tensors
+
+
+def run(ids: Sequence[UUID]) -> None:
+    """Claim and run these rows; returns when none of them is this process's any more."""
+    limits = settings.SERVING
+    claimed = ledger.claim(ids, lease_s=limits["LEASE_S"], max_attempts=limits["MAX_ATTEMPTS"])
+    by_version: dict[UUID, list[Claimed]] = {}
+    for row in claimed:
+        by_version.setdefault(row.version_id, []).append(row)
+    for rows in by_version.values():
+        _run_version(rows)
+
+
+def _run_version(rows: list[Claimed]) -> None:
+    fence, ids = rows[0].fence, [row.id for row in rows]
+    version = snapshot.current().versions.get(rows[0].version_id)
+    if version is None:
+        ledger.release(fence, ids, delay_s=POSTPONED_S)
+        return
+    with LEASES.held(fence, ids, seconds=LOAD_WAIT_S + version.hard_limit_s + MARGIN_S):
+        try:
+            predictor = snapshot.predictor(version, wait=LOAD_WAIT_S)
+        except errors.Unavailable:
+            ledger.release(fence, ids, delay_s=POSTPONED_S)
+            return
+        asked, endings = _decode(rows, version)
+        began = time.monotonic()
+        outcomes = _predict(predictor, [one.inputs for one in asked], version.hard_limit_s)
+        share_ms = (time.monotonic() - began) * 1000
+        again = []
+        for one, outcome in zip(asked, outcomes, strict=True):
+            if isinstance(outcome, _UNCLEAR) and len(rows) > 1:
+                again.append(one.row)
+            else:
+                endings.append(_ending(one.row, outcome, version, share_ms))
+        _settle(fence, endings)
+        _run_alone_next(fence, again, version)
+
+
+def _decode(rows: Iterable[Claimed], version: Version) -> tuple[list[_Asked], list[Settled]]:
+    """Inputs were valid when they were accepted; a row that no longer is fails alone."""
+    asked: list[_Asked] = []
+    failed: list[Settled] = []
+    for row in rows:
+        try:
+            request = instances.decode(
+                orjson.loads(row.input), version.signature, row_limit=settings.SERVING["ROW_LIMIT"]
+            )
+            asked.append(_Asked(row, request.inputs))
+        except errors.DomainError as error:
+            failed.append(Settled(row.id, error_code=error.code, error=error.message))
+    return asked, failed
+
+
+def _predict(predictor: snapshot.Predictor, requests: list[Tensors], timeout: float) -> list[bisection.Outcome]:
+    """Never raises, whatever model code does: SystemExit and MemoryError must not end the worker's thread."""
+    try:
+        return bisection.predict_each(predictor, requests, timeout=timeout)
+    except MemoryError:
+        return [errors.ResourceExhausted("out of memory")] * len(requests)
+    except BaseException as error:
+        return [errors.ProcessCrashed(f"{type(error).__name__}: {error}")] * len(requests)
+
+
+def _ending(row: Claimed, outcome: bisection.Outcome, version: Version, inference_ms: float) -> Settled:
+    try:
+        if isinstance(outcome, errors.DomainError):
+            raise outcome
+        output = orjson.dumps(instances.encode(outcome, version.signature), option=orjson.OPT_SERIALIZE_NUMPY)
+        if len(output) > settings.SERVING["OUTPUT_LIMIT"]:
+            raise errors.UnusableOutput(f"the output has {len(output)} bytes, more than is kept")
+        return Settled(row.id, output=output, inference_ms=inference_ms)
+    except errors.DomainError as error:
+        return Settled(row.id, error_code=error.code, error=error.message, inference_ms=inference_ms)
+    except (TypeError, ValueError, RecursionError, MemoryError) as error:
+        message = f"the output cannot be encoded: {type(error).__name__}: {error}"
+        return Settled(row.id, error_code=errors.UnusableOutput.code, error=message, inference_ms=inference_ms)
+
+
+def _settle(fence: UUID, endings: list[Settled]) -> None:
+    """End the rows, then tell: hot results and wake-ups are hurries, the row has the answer already."""
+    for attempt in range(3):
+        try:
+            ended = ledger.settle(fence, endings)
+            break
+        except OperationalError:
+            if attempt == 2:
+                raise
+            time.sleep(0.1 * (attempt + 1))
+    if len(ended) < len(endings):
+        lost = len(endings) - len(ended)
+        logger.info("%s late answers were refused", lost, extra={"action": "late_settle"})
+    if ended:
+        aftermath.tell(list(ended))
+
+
+def _run_alone_next(fence: UUID, rows: list[Claimed], version: Version) -> None:
+    released = set(ledger.release(fence, [row.id for row in rows], alone=True))
+    again = [row for row in rows if row.id in released]
+    queues = dict(Prediction.objects.filter(id__in=released).values_list("id", "priority")) if again else {}
+    nudges.PUBLISHER.hint(
+        nudges.Nudge(
+            id=row.id,
+            version_id=row.version_id,
+            pool=version.pool,
+            priority=queues.get(row.id, "standard"),
+            rows=row.rows,
+            size=len(row.input),
+            alone=True,
+        )
+        for row in again
+    )

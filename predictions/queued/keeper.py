@@ -1,0 +1,73 @@
+"""The keeper: keeps the promise when a hint, a nudge, a worker or the record store went missing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import lru_cache
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from models_registry.models import ModelVersion
+from models_registry.runtime.signature import Signature
+from monitoring import stores
+from monitoring.records import Record
+from predictions.queued import aftermath, nudges, recording, sweeps
+
+logger = logging.getLogger(__name__)
+
+
+def keep() -> None:
+    """One look at everything that may have gone missing. Each step commits before the next, and may be repeated."""
+    limits = settings.SERVING
+    ended = sweeps.end_overdue()
+    exhausted, returned = sweeps.take_back_expired(max_attempts=limits["MAX_ATTEMPTS"])
+    if returned or exhausted:
+        logger.warning(
+            "%s leases expired, %s predictions ended for it",
+            returned + len(exhausted),
+            len(exhausted),
+            extra={"action": "leases_expired"},
+        )
+    if ended or exhausted:
+        aftermath.tell([*ended, *exhausted])
+    due = sweeps.move_due()
+    nudges.PUBLISHER.hint(
+        nudges.Nudge(row.id, row.version_id, row.pool, row.priority, row.rows, row.size, row.alone) for row in due
+    )
+
+
+def purge() -> int:
+    """Drop rows past retention, only behind records seen in the store a moment ago; returns how many."""
+    store, dropped = stores.open_store(), 0
+    while ids := sweeps.purgeable(retention_s=settings.SERVING["LEDGER_RETENTION_S"], now=timezone.now()):
+        present = store.present(ids)
+        dropped += sweeps.purge([identifier for identifier in ids if identifier in present])
+        if len(present) < len(ids):
+            logger.error(
+                "%s recorded rows have no record in the store; they are kept",
+                len(ids) - len(present),
+                extra={"action": "records_missing"},
+            )
+            break
+    return dropped
+
+
+class Rows:
+    """The ledger as a source of the recorder: ended rows whose record is not in the store yet."""
+
+    name = "ledger"
+
+    def batch(self, limit: int) -> list[tuple[UUID, Record]]:
+        return [(row.id, recording.record_of(row, _signature(row.version_id))) for row in sweeps.unrecorded(limit)]
+
+    def mark(self, tokens: Sequence[UUID]) -> None:
+        sweeps.mark_recorded(tokens)
+
+
+@lru_cache(maxsize=256)
+def _signature(version_id: UUID) -> Signature | None:
+    row = ModelVersion.objects.filter(pk=version_id).first()
+    return row.parsed_signature() if row is not None and row.signature else None

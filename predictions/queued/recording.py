@@ -1,0 +1,92 @@
+"""A finished row → its record. Pure: the same row gives the same record, whoever ended it and whenever it is made."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import orjson
+
+from models_registry import errors
+from models_registry.runtime.signature import Signature
+from monitoring.records import Record, Value
+from predictions.models import Prediction
+from predictions.protocols import instances, values
+
+#: Inputs and outputs are kept whole up to this many bytes, beyond it as digest, shape and first rows.
+KEPT_BYTES = 2**20
+KEPT_ROWS = 10
+
+
+def record_of(row: Prediction, signature: Signature | None) -> Record:
+    """The record of an ended row; `signature` names the searchable values and is None when the version is gone."""
+    if row.completed_at is None:  # the table's check constraint does not let an ended row be without
+        raise ValueError(f"prediction {row.id} has not ended")
+    inputs = bytes(row.input)
+    outputs = bytes(row.output) if row.output is not None else None
+    total_ms = (row.completed_at - row.accepted_at).total_seconds() * 1000
+    ran = row.started_at or row.completed_at
+    return Record(
+        id=row.id,
+        project=row.project,
+        model=row.model,
+        version=row.version,
+        version_id=row.version_id,
+        digest=row.digest,
+        route=row.route,
+        door="queued",
+        protocol=row.protocol,
+        status=row.status,
+        accepted_at=row.accepted_at,
+        completed_at=row.completed_at,
+        key=row.key,
+        request_id=row.request_id,
+        error_code=row.error_code,
+        error=row.error,
+        rows=row.rows,
+        queue_ms=max(0.0, (ran - row.accepted_at).total_seconds() * 1000),
+        inference_ms=row.inference_ms,
+        total_ms=max(0.0, total_ms),
+        inputs=_kept(inputs),
+        outputs=_kept(outputs) if outputs is not None else None,
+        values=_searchable(signature, inputs, outputs),
+    )
+
+
+def _kept(body: bytes) -> Any:
+    value = orjson.loads(body)
+    if len(body) <= KEPT_BYTES:
+        return value
+    short = {name: _first(item) for name, item in value.items()} if isinstance(value, dict) else {}
+    lengths = {name: len(item) for name, item in value.items() if isinstance(item, list)} if short else {}
+    return {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body), "rows": lengths, "first": short}
+
+
+def _first(item: Any) -> Any:
+    rows = item[:KEPT_ROWS] if isinstance(item, list) else item
+    # Ten rows can be as large as ten thousand: then only their number is kept.
+    return rows if len(orjson.dumps(rows)) <= KEPT_BYTES // 4 else None
+
+
+def _searchable(signature: Signature | None, inputs: bytes, outputs: bytes | None) -> tuple[Value, ...]:
+    """Values of the first instance by name; an output is read as it stands in the row."""
+    if signature is None:
+        return ()
+    try:
+        first = orjson.loads(inputs)["instances"][:1]
+        asked = instances.decode({"instances": first}, signature, row_limit=1).inputs
+    except (errors.DomainError, KeyError, TypeError):
+        return ()
+    answered = None
+    if outputs is not None:
+        answer = orjson.loads(outputs)
+        answered = {
+            spec.name: _array(answer[spec.name][:1], spec.datatype) for spec in signature.outputs if spec.name in answer
+        }
+    return values.searchable(signature, asked, answered)
+
+
+def _array(first: list[Any], datatype: str) -> Any:
+    import numpy as np
+
+    return np.array(first, dtype=object if datatype == "BYTES" else None)

@@ -1,0 +1,90 @@
+"""The queued path with real threads: SQLite in a file, Celery on the memory transport, the cast as models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.core.cache import caches
+from django.test import Client
+from kombu.transport import memory
+
+from models_registry import snapshot
+from models_registry.models import ApiKey, ModelVersion, Project
+from monitoring.background import Background
+from predictions import queued
+from predictions.queued.admission import GATE
+from serving_site import memory_transport
+from serving_site.celery import CeleryThread
+from tests import cast
+
+PROJECT = "demo"
+
+
+class Door:
+    """A client of one project; answers are (status, JSON)."""
+
+    def __init__(self, secret: str) -> None:
+        self._client = Client(headers={"authorization": f"Bearer {secret}"})
+
+    def post(self, path: str, body: Any, **headers: str) -> tuple[int, Any]:
+        return self.call("POST", path, body, **headers)[:2]
+
+    def get(self, path: str, **headers: str) -> tuple[int, Any]:
+        return self.call("GET", path, None, **headers)[:2]
+
+    def call(self, method: str, path: str, body: Any, **headers: str) -> tuple[int, Any, Any]:
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        response = self._client.generic(method, path, data, content_type="application/json", headers=named)
+        return response.status_code, json.loads(response.content), response.headers
+
+
+@pytest.fixture(autouse=True)
+def _clean(transactional_db: None) -> Iterator[None]:
+    """Nothing of another test: no hot result, no message, no count."""
+    caches["results"].clear()
+    memory_transport.Channel.queues.clear()
+    memory.Channel.queues.clear()
+    GATE.__init__()  # type: ignore[misc]
+    yield
+    snapshot.close()
+
+
+@pytest.fixture
+def register() -> Callable[..., ModelVersion]:
+    """Register members of the cast in the project; afterwards the doors know them."""
+
+    def make(name: str, member: cast.Member, **fields: Any) -> ModelVersion:
+        version = cast.register(PROJECT, name, member, **fields)
+        snapshot.refresh()
+        return version
+
+    return make
+
+
+@pytest.fixture
+def door(db: None) -> Door:
+    project, _ = Project.objects.get_or_create(name=PROJECT)
+    _, secret = ApiKey.issue(project, "tests", scopes=["predict", "read"])
+    snapshot.refresh()
+    return Door(secret)
+
+
+@pytest.fixture
+def workers() -> Iterator[None]:
+    """Everything that runs beside the requests of an embedded server, but the recorder."""
+    running: list[Background] = []
+    for role in ("web", "worker", "keeper"):
+        running += queued.background(role)  # type: ignore[arg-type]
+    running += [
+        CeleryThread(f"predictions.default.{priority}", concurrency=1)
+        for priority in ("interactive", "standard", "bulk")
+    ]
+    for one in running:
+        one.start()
+    yield
+    for one in reversed(running):
+        one.stop(5)
