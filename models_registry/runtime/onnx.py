@@ -159,8 +159,9 @@ def _shaped(value: Any, spec: TensorSpec, rows: int) -> np.ndarray[Any, Any]:
     """Give an output the rank its spec has: a column of one becomes a plain vector. Raises `UnusableOutput`."""
     if not isinstance(value, np.ndarray):
         raise errors.UnusableOutput(f"output {spec.name} is a {type(value).__name__}, not a tensor")
-    if value.ndim != len(spec.shape) and value.size == rows and len(spec.shape) == 1:
-        value = value.reshape(rows)
-    if value.ndim == 0 or len(value) != rows:
-        raise errors.UnusableOutput(f"output {spec.name} has shape {list(value.shape)} for {rows} rows")
-    return value
+    tensor: np.ndarray[Any, Any] = value
+    if tensor.ndim != len(spec.shape) and tensor.size == rows and len(spec.shape) == 1:
+        tensor = tensor.reshape(rows)
+    if tensor.ndim == 0 or len(tensor) != rows:
+        raise errors.UnusableOutput(f"output {spec.name} has shape {list(tensor.shape)} for {rows} rows")
+    return tensor
