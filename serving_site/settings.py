@@ -248,6 +248,8 @@ SERVING = {
 ARTIFACT_URL = env.ARTIFACT_URL or str(DATA_DIR / "artifacts")
 ELASTICSEARCH_URL = env.ELASTICSEARCH_URL
 SPOOL_DIR = DATA_DIR / "spool"
+#: What opens the record store, by name.
+RECORD_STORE = "monitoring.stores.database.DatabaseStore"
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.ONLINE_BODY_LIMIT
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 DATA_UPLOAD_MAX_NUMBER_FILES = 4
