@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from typing import Any
@@ -10,6 +11,12 @@ from celery import Celery, signals
 from celery.worker import state as worker_state
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "serving_site.settings")
+
+# Two lines per message say nothing that the ledger's own lines and the task results do not.
+for chatty in ("celery.worker.strategy", "celery.app.trace", "celery.worker.consumer.connection"):
+    logging.getLogger(chatty).setLevel(logging.WARNING)
+# "No hostname was supplied": the memory transport has none.
+logging.getLogger("kombu.connection").setLevel(logging.ERROR)
 
 ROOMS_WITH_TASKS = ["predictions.queued", "models_registry.publishing"]
 
@@ -50,6 +57,7 @@ class CeleryThread:
         self._worker: Any = None
 
     def start(self) -> None:
+        worker_state.should_stop = None  # a stop before this start is over
         self._worker = make_app(current=False).WorkController(
             hostname=f"{self._queue}@embedded",
             queues=[self._queue],
