@@ -9,7 +9,9 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 
 from models_registry import errors
+from predictions.protocols import encodings
 
+_JSON = re.compile(r'application/(?:[\w.-]+\+)?json\s*(?:;\s*charset="?utf-?8"?\s*)?;?\s*', re.IGNORECASE)
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -24,15 +26,24 @@ class AnyAnswer(BaseContentNegotiation):
 
 
 def body_of(request: Request, limit: int) -> bytes:
-    """The whole body. Raises `TooLarge` unread beyond `limit` bytes, `InvalidInput` for a coding not taken."""
+    """The whole body, decompressed, at most `limit` bytes before and after.
+
+    Raises `TooLarge` and `EncodingNotSupported` with the body unread, `LengthMissing` for a body in chunks, whose
+    bytes a WSGI server hands over without an end.
+    """
     meta = request.META
     length = meta.get("CONTENT_LENGTH") or "0"
+    if "HTTP_TRANSFER_ENCODING" in meta:
+        raise errors.LengthMissing("send a body with a Content-Length, not in chunks")
+    if not (length.isascii() and length.isdigit() and len(length) < 16):
+        raise errors.Malformed("Content-Length is no length", field="Content-Length")
     if int(length) > limit:
         raise errors.TooLarge(f"the body has {length} bytes, the limit is {limit}")
-    coding = meta.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
-    if coding not in ("", "identity"):
-        raise errors.FormatNotAllowed(f"Content-Encoding {coding[:40]!r} is not taken here")
-    return request._request.body
+    kind = meta.get("CONTENT_TYPE", "")
+    if kind and not _JSON.fullmatch(kind):
+        raise errors.EncodingNotSupported(f"send application/json in UTF-8, not {kind[:80]!r}")
+    coding = encodings.check(meta.get("HTTP_CONTENT_ENCODING", ""))
+    return encodings.decompress(request._request.body, coding, limit=limit)
 
 
 def request_id_of(request: Request) -> str:
