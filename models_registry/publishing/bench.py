@@ -94,6 +94,13 @@ def signature(job: Job) -> tuple[Signature, str]:
     return found, sample.source
 
 
+def precisions(job: Job) -> tuple[str, ...]:
+    """The kinds of numbers to compile with, in the order to try them."""
+    from models_registry.publishing import compilation
+
+    return compilation.precisions(_bench(job).opened[0])
+
+
 def compiled(job: Job, precision: str) -> tuple[bytes, Signature, comparison.Parity]:
     """Compile with this kind of numbers and compare with the native model on the sample rows."""
     from models_registry.publishing import compilation, signatures

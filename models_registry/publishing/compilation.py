@@ -13,14 +13,17 @@ import skl2onnx
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 
 from models_registry.publishing import graphs
+from models_registry.runtime import sklearn
 from models_registry.runtime.signature import Signature
 
 #: Stands for missing text inside a compiled graph, whose strings know no missing: a code point that Unicode
 #: sets aside for such use, so that no text a client means to send is taken for missing (the empty text is a text).
 MISSING_TEXT = "\ufdd0"
 
-#: The kinds of numbers a graph is tried with: float32 is fastest, float64 keeps what float32 would round.
-PRECISIONS = {"float32": FloatTensorType, "float64": DoubleTensorType}
+#: The kinds of numbers a graph can calculate with.
+FLOAT32, FLOAT64 = "float32", "float64"
+#: What scikit-learn's trees do: features rounded to float32, thresholds and sums in float64.
+ROUNDED = "float64 on float32 features"
 
 VERSIONS = {"skl2onnx": skl2onnx.__version__}
 
@@ -29,7 +32,7 @@ logging.getLogger("skl2onnx").setLevel(logging.ERROR)
 
 def compile_model(model: Any, signature: Signature, precision: str) -> bytes:
     """A graph whose inputs and outputs carry the signature's names. Raises whatever skl2onnx raises."""
-    number = PRECISIONS[precision]
+    number = FloatTensorType if precision == FLOAT32 else DoubleTensorType
     types = [
         (f"column_{at}", (StringTensorType if spec.datatype == "BYTES" else number)([None, spec.shape[-1]]))
         for at, spec in enumerate(signature.inputs)
@@ -42,7 +45,14 @@ def compile_model(model: Any, signature: Signature, precision: str) -> bytes:
         warnings.simplefilter("ignore")
         graph = skl2onnx.convert_sklearn(model, initial_types=types, options=options)
     names = [spec.name for spec in signature.inputs], [spec.name for spec in signature.outputs]
-    return graphs.rename(graph.SerializeToString(), *names)
+    content = graphs.rename(graph.SerializeToString(), *names)
+    return graphs.round_inputs(content) if precision == ROUNDED else content
+
+
+def precisions(model: Any) -> tuple[str, ...]:
+    """What to try, in order: float32 is fastest; the others keep what float32 would round."""
+    has_trees = any(type(part).__name__ == "Tree" for part in sklearn.parts(model))
+    return (FLOAT32, ROUNDED, FLOAT64) if has_trees else (FLOAT32, FLOAT64)
 
 
 def _with_sentinels(model: Any, signature: Signature) -> Any:

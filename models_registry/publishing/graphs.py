@@ -87,6 +87,24 @@ def rename(content: bytes, inputs: list[str], outputs: list[str]) -> bytes:
     return bytes(model.SerializeToString())
 
 
+def round_inputs(content: bytes) -> bytes:
+    """Let a graph of float64 take float32: its inputs are rounded, everything after them is calculated as before."""
+    model = onnx.load_model_from_string(content)
+    casts = []
+    for value in model.graph.input:
+        if value.type.tensor_type.elem_type != TensorProto.DOUBLE:
+            continue
+        inner = f"{value.name}__float64"
+        for node in model.graph.node:
+            node.input[:] = [inner if name == value.name else name for name in node.input]
+        value.type.tensor_type.elem_type = TensorProto.FLOAT
+        casts.append(onnx.helper.make_node("Cast", [value.name], [inner], to=TensorProto.DOUBLE))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return bytes(model.SerializeToString())
+
+
 def _check_domains(domains: set[str]) -> None:
     foreign = sorted(domains - DOMAINS)
     if foreign:

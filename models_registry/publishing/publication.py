@@ -23,9 +23,6 @@ from models_registry.runtime.signature import Signature
 
 logger = logging.getLogger(__name__)
 
-#: float32 first, because it is faster; float64 where float32 changes an answer.
-_PRECISIONS = ("float32", "float64")
-
 
 @dataclass(frozen=True, slots=True)
 class _Served:
@@ -107,7 +104,7 @@ def _choose_runtime(version: ModelVersion, report: Report, child: _Child, signat
     reasons: list[str] = []
     parity = None
     with report.step("compilation") as step:
-        for precision in _PRECISIONS:
+        for precision in child.call(bench.precisions, child.job):
             try:
                 graph, compiled, parity = child.call(bench.compiled, child.job, precision)
             except errors.DomainError as error:

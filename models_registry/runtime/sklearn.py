@@ -116,6 +116,11 @@ def plain(values: Any) -> np.ndarray[Any, Any]:
     return array.astype(str).astype(object) if array.dtype.kind in "OUST" else array
 
 
+def parts(model: Any) -> Iterator[Any]:
+    """Everything reachable from the model, itself included."""
+    return (part for _, part in _parts(model))
+
+
 def check_trees(model: Any) -> None:
     """Refuse a tree whose node table leads outside itself or its features: prediction would read foreign memory."""
     for owner, part in _parts(model):

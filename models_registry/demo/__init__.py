@@ -1,0 +1,1 @@
+"""The four models a fresh server starts with, and the data one of them learns from."""
