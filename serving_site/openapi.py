@@ -6,6 +6,10 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
+from serving_site import openapi_protocols
+
+openapi_protocols.register()
+
 _PROBLEM = {
     "type": "object",
     "description": "RFC 9457 problem details.",
@@ -59,6 +63,7 @@ def document_errors(result: dict[str, Any], generator: Any, request: Any, public
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = _PROBLEM
     schemas["InferenceError"] = _OIP_ERROR
+    schemas.update(openapi_protocols.SHAPES)
     for path, operations in result["paths"].items():
         name, media = _shape_of(path)
         content = {media: {"schema": {"$ref": f"#/components/schemas/{name}"}}}

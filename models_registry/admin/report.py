@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models_registry.models import ModelVersion
+from models_registry.publishing.report import STEPS
 
-_COLOURS = {
-    "ok": "good",
-    "passed": "good",
-    "done": "good",
-    "failed": "bad",
-    "rejected": "bad",
-    "skipped": "",
-    "native": "warn",
+_COLOURS = {"ok": "good", "failed": "warn", "skipped": ""}
+_PARITY = {
+    "rows": "rows compared",
+    "labels_differ": "labels that differ",
+    "worst_relative": "largest relative difference",
 }
 
 
 def of(version: ModelVersion) -> dict[str, Any]:
     """Steps, costs, parity, memory and tensors of a version, whatever of them is known so far."""
     found = version.report or {}
-    costs = found.get("row_cost_s") or found.get("cost") or {}
+    costs = list(zip((1, 8, 64), found.get("row_cost_s") or (), strict=False))
+    steps = [_step(step) for step in found.get("steps", [])]
+    if version.status == ModelVersion.Status.REJECTED and steps:
+        steps[-1]["colour"] = "bad"
     return {
-        "steps": [_step(step) for step in found.get("steps", [])],
-        "costs": _costs(costs, found.get("native_row_cost_s") or {}),
-        "has_native": bool(found.get("native_row_cost_s")),
-        "one_row": seconds(costs.get("1")) if costs else "",
+        "steps": steps,
+        "under_way": _under_way(version.progress),
+        "costs": _costs(costs),
+        "one_row": seconds(costs[0][1]) if costs else "",
         "memory": size(found.get("memory_bytes")),
         "parity": _facts(found.get("parity") or {}),
+        "libraries": sorted((found.get("libraries") or {}).items()),
         "tensors": _tensors(version.signature or {}),
         "classes": (version.signature or {}).get("classes") or [],
     }
+
+
+def _under_way(step: str) -> dict[str, Any] | None:
+    """Which of the steps runs now, and how much of the way lies behind."""
+    if step not in STEPS:
+        return None
+    number = STEPS.index(step)
+    return {"name": step, "number": number + 1, "of": len(STEPS), "share": round(100 * number / len(STEPS))}
 
 
 def _step(step: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,26 +55,27 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _costs(costs: Mapping[str, Any], native: Mapping[str, Any]) -> list[dict[str, Any]]:
-    most = max([float(value) for value in costs.values()] or [0.0])
+def _costs(costs: Sequence[tuple[int, float]]) -> list[dict[str, Any]]:
+    """Bars as long as the cost of one row in a call of so many: what gathering rows saves."""
+    most = max([cost / rows for rows, cost in costs] or [0.0])
     return [
         {
             "rows": rows,
-            "time": seconds(value),
-            "native": seconds(native.get(rows)),
-            "share": round(100 * float(value) / most, 1) if most else 0,
+            "time": seconds(cost),
+            "each": seconds(cost / rows),
+            "share": round(100 * cost / rows / most, 1) if most else 0,
         }
-        for rows, value in sorted(costs.items(), key=lambda item: int(item[0]))
+        for rows, cost in costs
     ]
 
 
 def _facts(parity: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(name.replace("_", " "), _plain(value)) for name, value in parity.items()]
+    return [(_PARITY.get(name, name), _plain(value)) for name, value in parity.items()]
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
+    if value is None:
+        return "–"
     return f"{value:.2g}" if isinstance(value, float) else str(value)
 
 
