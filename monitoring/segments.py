@@ -218,6 +218,16 @@ def _allocate(file: int, octets: int) -> None:
         os.pwrite(file, zeros[: octets - start], start)
 
 
+def remove_unfinished(directory: Path) -> None:
+    """Remove segments whose creation a death cut short; those being created now are locked, or seconds old."""
+    for path in directory.glob(f"*{UNFINISHED}"):
+        with contextlib.suppress(OSError):
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            if is_abandoned(file) and time.time() - os.fstat(file).st_mtime > 60:
+                path.unlink()
+            os.close(file)
+
+
 def remove(path: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         path.unlink()

@@ -44,6 +44,7 @@ class Spool:
         self._limit = limit
         self._segment_bytes = max(4096, min(segment_bytes, limit // 4))
         self._lock = threading.Lock()
+        segments.remove_unfinished(directory)
         self._drain = _DrainRate(directory)
         self._full_until = 0.0
         self._number = 0

@@ -193,10 +193,11 @@ def segment_paths(directory: Path) -> list[Path]:
 
 def disk_octets(directory: Path) -> int:
     total = 0
-    with os.scandir(directory) as entries:
+    with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:
-            with contextlib.suppress(FileNotFoundError):
-                total += entry.stat().st_size if entry.name.endswith((segments.SUFFIX, segments.UNFINISHED)) else 0
+            if entry.name.endswith((segments.SUFFIX, segments.UNFINISHED)):
+                with contextlib.suppress(FileNotFoundError):
+                    total += entry.stat().st_size
     return total
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from django.conf import settings
 
+from monitoring import metrics
 from monitoring.background import Background, Ticker
-from monitoring.spool import Depth, Spool, depth
+from monitoring.spool import Depth, Spool, SpoolFull, depth
 
 _lock = threading.Lock()
 _spool: Spool | None = None
@@ -35,7 +36,11 @@ def opened() -> Spool:
 
 def append(payload: bytes) -> None:
     """Keep one encoded call (`records.encode_call`). Raises `SpoolFull`."""
-    opened().append(payload)
+    try:
+        opened().append(payload)
+    except SpoolFull:
+        metrics.count(metrics.SPOOL_REFUSALS)
+        raise
 
 
 def close() -> None:

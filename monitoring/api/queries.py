@@ -107,9 +107,9 @@ def read(parameters: QueryDict, *, project: str, others: Iterable[str] = ()) -> 
             faults[name] = ["may be given once"]
         elif name in CONDITIONS:
             field, parse = CONDITIONS[name]
-            _collect(faults, fields, name, field=field, parse=partial(parse, parameters[name]))
+            _collect(faults, fields, name, field=field, parse=partial(parse, str(parameters[name])))
     _collect(faults, fields, "value", field="values", parse=partial(_ranges, parameters.getlist("value")))
-    limit = partial(integer, parameters.get("limit", "50"), least=1, most=MOST_RECORDS)
+    limit = partial(integer, str(parameters.get("limit", "50")), least=1, most=MOST_RECORDS)
     _collect(faults, fields, "limit", field="limit", parse=limit)
     if faults:
         raise InvalidParameters(faults)

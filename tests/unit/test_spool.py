@@ -239,6 +239,33 @@ def test_kill_nine_loses_no_acknowledged_call(tmp_path, after):
     assert list(tmp_path.glob("*.spool")) == []
 
 
+def test_a_segment_whose_creation_was_cut_short_is_swept_away(tmp_path):
+    stale, young = tmp_path / f"1{segments.UNFINISHED}", tmp_path / f"2{segments.UNFINISHED}"
+    for path in (stale, young):
+        path.write_bytes(bytes(100))
+    os.utime(stale, (1, 1))
+    Spool(tmp_path)
+    assert not stale.exists()
+    assert young.exists()
+
+
+def test_a_full_disk_refuses_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    writer = Spool(tmp_path, segment_bytes=16 * 1024)
+
+    def no_space(file: int, offset: int, length: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", no_space)
+    count, refused = fill(writer)
+    assert 10 < count < 17
+    assert refused.retry_after >= 1
+    assert list(tmp_path.glob(f"*{segments.UNFINISHED}")) == []
+    monkeypatch.undo()
+    time.sleep(0.06)
+    writer.append(b"again")
+    assert len(payloads(Reader(tmp_path))) == count + 1
+
+
 def test_depth_counts_what_waits_and_how_long(tmp_path):
     writer = Spool(tmp_path)
     for _ in range(10):

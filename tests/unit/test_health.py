@@ -1,0 +1,90 @@
+"""Health tells the truth about every part, and tells it in time."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from monitoring import health, parts
+from monitoring.background import Ticker
+from monitoring.health import Part, State
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch):
+    monkeypatch.setattr(health, "_parts", {})
+    monkeypatch.setattr(health, "_draining", threading.Event())
+
+
+OK = Part(State.OK)
+
+
+def failing() -> Part:
+    raise ConnectionError("refused")
+
+
+def test_all_parts_well_is_ok():
+    health.register("a", lambda: OK)
+    health.register("b", lambda: Part(State.OK, "detail"), is_gate=True)
+    report = health.report()
+    assert (report["status"], report["ready"]) == ("ok", True)
+    assert report["parts"]["b"] == {"state": "ok", "detail": "detail"}
+
+
+def test_a_broken_part_degrades_by_name_and_keeps_the_process_ready():
+    health.register("good", lambda: OK)
+    health.register("bad", failing)
+    report = health.report()
+    assert (report["status"], report["ready"]) == ("degraded", True)
+    assert report["parts"]["good"]["state"] == "ok"
+    assert report["parts"]["bad"] == {"state": "down", "detail": "ConnectionError: refused"}
+
+
+def test_a_gate_holds_until_it_was_passed_once_and_degrades_from_then_on():
+    says = [Part(State.DOWN, "not yet"), OK, Part(State.DOWN, "gone")]
+    health.register("snapshot", lambda: says.pop(0), is_gate=True)
+    assert [health.report()[word] for word in ("status",)] == ["unavailable"]
+    assert health.report()["ready"] is True
+    report = health.report()
+    assert (report["status"], report["ready"]) == ("degraded", True)
+
+
+def test_a_hanging_part_costs_one_second_and_one_thread_however_often_it_is_asked():
+    release = threading.Event()
+    health.register("frozen", lambda: release.wait(30) and OK)
+    health.register("good", lambda: OK)
+    before = threading.active_count()
+    started = time.monotonic()
+    reports = [health.report() for _ in range(2)]
+    assert time.monotonic() - started < 2 * health.LIMIT_S + 0.5
+    assert threading.active_count() <= before + 2
+    for report in reports:
+        assert report["parts"]["frozen"] == {"state": "down", "detail": "no answer within 1 s"}
+        assert report["parts"]["good"]["state"] == "ok"
+    release.set()
+    time.sleep(0.05)
+    assert health.report()["status"] == "ok"
+
+
+def test_a_stopping_process_is_not_ready():
+    health.register("good", lambda: OK)
+    health.drain()
+    report = health.report()
+    assert (report["status"], report["ready"], report["draining"]) == ("unavailable", False, True)
+
+
+def test_a_silent_thread_is_named(monkeypatch):
+    monkeypatch.setattr(health, "SILENT_S", 0.1)
+    ticker = Ticker("keeper of tests", 0.01, lambda: 1 / 0)
+    ticker.start()
+    try:
+        time.sleep(0.3)
+        part = parts.threads()
+        assert part.state is State.DEGRADED
+        assert "keeper of tests silent" in part.detail
+        assert "ZeroDivisionError" in part.detail
+    finally:
+        ticker.stop(5)
+    assert "keeper of tests" not in parts.threads().detail

@@ -1,0 +1,62 @@
+"""Logs: every line is JSON, carries what it is about, and holds no inputs and no secrets."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+
+import pytest
+from django.test import Client
+
+from monitoring import logs
+
+
+def formatted(message: str, *args: object, level: int = logging.INFO, **extra: object) -> dict[str, object]:
+    record = logging.getLogger("tests").makeRecord("tests", level, "f", 1, message, args, None, extra=extra)
+    line = logs.JsonFormatter().format(record)
+    assert "\n" not in line
+    return json.loads(line)
+
+
+def test_a_line_has_a_sentence_and_a_machine_action():
+    line = formatted("moved %d records", 3, action="records_moved", project="demo")
+    assert (line["message"], line["action"], line["project"]) == ("moved 3 records", "records_moved", "demo")
+    assert (line["level"], line["logger"]) == ("info", "tests")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line["time"])
+
+
+@pytest.mark.parametrize("text", ["a\r\nforged: line", "\x1b[31mred", "\x00", "\ud800", "x" * 1_000_000, "%s %s"])
+def test_hostile_text_stays_inside_its_line(text):
+    line = formatted("%s", text)
+    assert len(json.dumps(line)) < 40_000
+    assert line["message"] == text[: logs.MOST_MESSAGE]
+
+
+def test_arguments_that_do_not_fit_are_no_lost_line():
+    assert "do not fit" in formatted("%d", "x")["message"]
+
+
+def test_what_is_not_named_is_not_written():
+    assert "authorization" not in formatted("x", authorization="Bearer secret", inputs=[1, 2])
+
+
+def test_ids_are_on_every_line_inside_and_on_none_outside():
+    with logs.about(request_id="r-1"):
+        with logs.about(prediction_id="p-1"):
+            line = formatted("x")
+            assert (line["request_id"], line["prediction_id"]) == ("r-1", "p-1")
+        assert "prediction_id" not in formatted("x")
+    assert "request_id" not in formatted("x")
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_kept"), [("my-id:7", True), ("x" * 128, True), ("x" * 129, False), ("a b", False)]
+)
+def test_a_request_keeps_its_id_when_it_is_one(caplog, sent, is_kept):
+    with caplog.at_level(logging.INFO, logger="monitoring.access"):
+        answer = Client().get("/health/live?secret=1", headers={"x-request-id": sent})
+    assert (answer["X-Request-ID"] == sent) is is_kept
+    (line,) = [record for record in caplog.records if record.name == "monitoring.access"]
+    assert (line.path, line.status) == ("/health/live", 200)
+    assert "secret" not in logs.JsonFormatter().format(line)
