@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from celery.worker import state as worker_state
 from django.core.cache import caches
 from django.test import Client
-from kombu.transport import memory
 
 from models_registry import snapshot
 from models_registry.models import ApiKey, ModelVersion, Project
@@ -46,8 +46,8 @@ class Door:
 def _clean(transactional_db: None) -> Iterator[None]:
     """Nothing of another test: no hot result, no message, no count."""
     caches["results"].clear()
-    memory_transport.Channel.queues.clear()
-    memory.Channel.queues.clear()
+    for waiting in memory_transport.Channel.queues.values():
+        waiting.queue.clear()
     GATE.__init__()  # type: ignore[misc]
     yield
     snapshot.close()
@@ -73,16 +73,27 @@ def door(db: None) -> Door:
     return Door(secret)
 
 
+@pytest.fixture(scope="session")
+def celery_threads(django_db_setup: None) -> Iterator[None]:
+    """Celery's own threads, once for the session: stopping them takes seconds."""
+    worker_state.should_stop = None
+    running = [
+        CeleryThread(f"predictions.default.{priority}", concurrency=1)
+        for priority in ("interactive", "standard", "bulk")
+    ]
+    for one in running:
+        one.start()
+    yield
+    for one in running:
+        one.stop(5)
+
+
 @pytest.fixture
-def workers() -> Iterator[None]:
+def workers(celery_threads: None) -> Iterator[None]:
     """Everything that runs beside the requests of an embedded server, but the recorder."""
     running: list[Background] = []
     for role in ("web", "worker", "keeper"):
         running += queued.background(role)  # type: ignore[arg-type]
-    running += [
-        CeleryThread(f"predictions.default.{priority}", concurrency=1)
-        for priority in ("interactive", "standard", "bulk")
-    ]
     for one in running:
         one.start()
     yield
