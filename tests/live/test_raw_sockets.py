@@ -32,35 +32,35 @@ class Answer:
 def exchange(port: int, case: corpus.Case, *, limit: float = 10.0) -> Answer:
     """Send, end our side, read to the end; an error of the connection counts as closed."""
     with socket.create_connection(("127.0.0.1", port), timeout=limit) as connection:
-        received = b""
-        with contextlib.suppress(ConnectionError):
-            try:
-                connection.sendall(case.send)
-                if case.half_close:
-                    connection.shutdown(socket.SHUT_WR)
-            except ConnectionError:
-                pass  # refused before all was sent; what it said may still be there
-            received = _all(connection, limit)
+        with contextlib.suppress(OSError):  # refused before all was sent; what it said may still be there
+            connection.sendall(case.send)
+            if case.half_close:
+                connection.shutdown(socket.SHUT_WR)
+        received = _all(connection, limit, case.name)
     if not received.startswith(b"HTTP/"):
         return Answer(0, body=received)
+    while received[9:10] == b"1":  # 100 Continue and its like announce the answer
+        received = received.partition(b"\r\n\r\n")[2]
+        if not received:
+            return Answer(0)
     head, _, body = received.partition(b"\r\n\r\n")
     return Answer(int(head.split(b" ", 2)[1][:3]), head.lower(), body)
 
 
-def _all(connection: socket.socket, limit: float) -> bytes:
+def _all(connection: socket.socket, limit: float, name: str) -> bytes:
     received = b""
     end = time.monotonic() + limit
     while time.monotonic() < end:
         try:
             more = connection.recv(65_536)
-        except ConnectionError:
-            return received
         except TimeoutError:
             break
+        except OSError:
+            return received
         if not more:
             return received
         received += more
-    assert received, f"no answer within {limit} s"
+    assert received, f"{name}: no answer within {limit} s"
     return received
 
 

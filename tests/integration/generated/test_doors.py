@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.core.handlers.wsgi import WSGIHandler
 from hypothesis import given
 
 from models_registry import snapshot
 from models_registry.models import ApiKey
 from predictions.models import Prediction
 from tests import cast
+from tests.doors import call, lane, view
 from tests.generated import cases
 from tests.integration.generated import requests
 from tests.integration.generated.requests import Refused, Sent
 
 INFER = "/v2/models/text/infer"
-HEADERS: dict[str, str] = {}
+KEY: dict[str, str] = {}
 #: What a client may be told about its own request.
 REFUSALS = {400, 404, 411, 413, 415, 422}
 
@@ -31,57 +30,12 @@ def served(transactional_db: None) -> Iterator[None]:
     """The member `text` and the key that all requests carry."""
     version = cast.register("demo", "text", cast.text())
     _, secret = ApiKey.issue(version.model.project, "tests", scopes=["predict", "read"])
-    HEADERS["HTTP_AUTHORIZATION"] = f"Bearer {secret}"
+    KEY["Authorization"] = f"Bearer {secret}"
     snapshot.refresh()
     logging.disable(logging.WARNING)  # a line for each of so many requests would only fill the captured log
     yield
     logging.disable(logging.NOTSET)
     snapshot.close()
-
-
-def call(application: Any, path: str, sent: Sent) -> tuple[int, dict[str, str], bytes]:
-    """One POST through a WSGI callable, as a server calls it."""
-    environ = {
-        "REQUEST_METHOD": "POST",
-        "SCRIPT_NAME": "",
-        "PATH_INFO": path,
-        "QUERY_STRING": "",
-        "SERVER_NAME": "127.0.0.1",
-        "SERVER_PORT": "80",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "REMOTE_ADDR": "127.0.0.1",
-        "HTTP_HOST": "127.0.0.1",
-        "CONTENT_LENGTH": str(len(sent.body)),
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(sent.body),
-        "wsgi.errors": io.StringIO(),
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-        **HEADERS,
-    }
-    for name, value in sent.headers.items():
-        key = name.upper().replace("-", "_")
-        environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
-    told: list[Any] = []
-    body = application(environ, lambda status, headers, exc_info=None: told.append((status, headers)))
-    content = b"".join(body)
-    if hasattr(body, "close"):
-        body.close()
-    status, headers = told[0]
-    return int(status.split()[0]), {name.lower(): value for name, value in headers}, content
-
-
-def lane() -> Any:
-    from serving_site.wsgi import application
-
-    return application
-
-
-def view() -> Any:
-    """Django without the lane in front of it."""
-    return WSGIHandler()
 
 
 DOORS = pytest.mark.parametrize("door", [lane, view], ids=["lane", "view"])
@@ -109,7 +63,7 @@ def test_generated_requests_are_answered_as_the_judge_says(door: Any) -> None:
     @given(sent=requests.infer())
     @cases(1_500, full=60_000)
     def answered(sent: Sent) -> None:
-        status, document = checked(call(application, INFER, sent))
+        status, document = checked(call(application, INFER, sent.body, {**sent.headers, **KEY}))
         if sent.document is None:
             return
         try:
@@ -130,7 +84,7 @@ def test_generated_binary_requests_never_break_a_door(door: Any) -> None:
     @given(sent=requests.binary_infer())
     @cases(500, full=20_000)
     def answered(sent: Sent) -> None:
-        checked(call(application, INFER, sent))
+        checked(call(application, INFER, sent.body, {**sent.headers, **KEY}))
 
     answered()
 
@@ -142,7 +96,7 @@ def test_generated_predictions_are_whole_rows_or_refused() -> None:
     @given(sent=requests.prediction())
     @cases(600, full=20_000)
     def answered(sent: Sent) -> None:
-        status, headers, body = call(application, "/v1/predictions", sent)
+        status, headers, body = call(application, "/v1/predictions", sent.body, {**sent.headers, **KEY})
         document = json.loads(body)
         assert status in {201, 202} or status in REFUSALS, (status, document)
         if status in {201, 202}:

@@ -37,9 +37,7 @@ def types() -> Iterator[Case]:
         for kind, body in bodies.items():
             yield Case(f"{door} type {kind[:40]!r}", request(path, body, content_type=kind), path=path)
         yield Case(f"{door} type absent", request(path, b"{", content_type=None), frozenset({400, 415, 422}), path=path)
-        yield Case(
-            f"{door} type unusual", request(path, good[path], content_type="text/json"), frozenset({200, 415})
-        )
+        yield Case(f"{door} type unusual", request(path, good[path], content_type="text/json"), frozenset({200, 415}))
 
 
 def encodings() -> Iterator[Case]:

@@ -26,10 +26,12 @@ def lengths() -> Iterator[Case]:
             "over four gigabytes": 2**32 + 1,
             "absent": None,
         }.items():
-            yield Case(f"{door} length {name}", request(path, good, length=length), path=path)
-        yield Case(f"{door} length too long", request(path, good, length=len(good) + 50), path=path)
-        yield Case(f"{door} lengths that differ", request(path, good, "Content-Length: 3"), path=path)
-        yield Case(f"{door} length twice", request(path, good, f"Content-Length: {len(good)}"), path=path)
+            yield Case(f"{door} length {name}", request(path, good, length=length), half_close=True, path=path)
+        yield Case(f"{door} length too long", request(path, good, length=len(good) + 50), half_close=True, path=path)
+        yield Case(f"{door} lengths that differ", request(path, good, "Content-Length: 3"), half_close=True, path=path)
+        yield Case(
+            f"{door} length twice", request(path, good, f"Content-Length: {len(good)}"), half_close=True, path=path
+        )
         yield Case(f"{door} empty body", request(path, b""), frozenset({400, 411, 422}), path=path)
         yield Case(
             f"{door} body over the limit", request(path, b" " * (16 * 2**20 + 1)), frozenset({0, 413}), path=path
@@ -56,8 +58,15 @@ def chunks() -> Iterator[Case]:
             "with trailers": chunked(good)[:-2] + b"X-Trailer: 1\r\n\r\n",
             "with extensions": b"5;" + b"a" * 5000 + b"\r\nabcde\r\n0\r\n\r\n",
         }.items():
-            yield Case(f"{door} chunks {name}", request(path, body, coded, length=None), CLIENT, path=path)
-        yield Case(f"{door} chunks and length", request(path, chunked(good), coded, length=len(good)), path=path)
+            yield Case(
+                f"{door} chunks {name}", request(path, body, coded, length=None), CLIENT, half_close=True, path=path
+            )
+        yield Case(
+            f"{door} chunks and length",
+            request(path, chunked(good), coded, length=len(good)),
+            half_close=True,
+            path=path,
+        )
         for value in (
             "gzip, chunked",
             "identity",
@@ -69,7 +78,7 @@ def chunks() -> Iterator[Case]:
         ):
             head = f"Transfer-Encoding: {value}"
             sent = request(path, chunked(good), head, length=None)
-            yield Case(f"{door} transfer encoding {value!r}", sent, path=path)
+            yield Case(f"{door} transfer encoding {value!r}", sent, half_close=True, path=path)
 
 
 def versions() -> Iterator[Case]:
@@ -97,7 +106,7 @@ def versions() -> Iterator[Case]:
             INFER, GOOD[INFER] + b"GET /admin/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", length=len(GOOD[INFER])
         ),
     }.items():
-        yield Case(f"wire {name}", sent, frozenset({200, 302, *CLIENT}))
+        yield Case(f"wire {name}", sent, frozenset({200, 302, *CLIENT}), half_close=True)
 
 
 def halves() -> Iterator[Case]:
@@ -106,5 +115,11 @@ def halves() -> Iterator[Case]:
         whole = request(path, GOOD[path])
         head = whole.index(b"\r\n\r\n") + 4
         for cut in (1, 10, head // 2, head - 2, head - 1, head, head + 1, head + 20, len(whole) - 1):
-            yield Case(f"{door} half after {cut} bytes", whole[:cut], CLIENT, path=path)
-        yield Case(f"{door} half of a large body", request(path, b"[" * 1_000_000, length=8_000_000), CLIENT, path=path)
+            yield Case(f"{door} half after {cut} bytes", whole[:cut], CLIENT, half_close=True, path=path)
+        yield Case(
+            f"{door} half of a large body",
+            request(path, b"[" * 1_000_000, length=8_000_000),
+            CLIENT,
+            half_close=True,
+            path=path,
+        )

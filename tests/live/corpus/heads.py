@@ -76,7 +76,7 @@ def hosts() -> Iterator[Case]:
         good = GOOD[path]
         for host in (
             *("evil.example", "127.0.0.1.evil.example", "127.0.0.1@evil.example", "evil.example:80", "localhost.evil"),
-            *("127.0.0.1:99999999", "127.0.0.1/..", "a b", "[::2]", "[", "..", "*", "\xe9", "127.1", "0x7f.1"),
+            *("127.0.0.1/..", "a b", "[::2]", "[", "..", "*", "\xe9", "127.1", "0x7f.1"),
         ):
             yield Case(f"{door} host {host}", request(path, good, host=host), refused, path=path)
         yield Case(f"{door} host long", request(path, good, host="a" * 5_000), refused, path=path)

@@ -1,0 +1,55 @@
+"""The doors of the server, called in process as a WSGI server calls them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.handlers.wsgi import WSGIHandler
+
+
+def call(
+    application: Any, path: str, body: bytes, headers: Mapping[str, str], *, method: str = "POST"
+) -> tuple[int, dict[str, str], bytes]:
+    """One request through a WSGI callable, as a server calls it."""
+    environ = {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": path,
+        "QUERY_STRING": "",
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "HTTP_HOST": "127.0.0.1",
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in headers.items():
+        key = name.upper().replace("-", "_")
+        environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
+    told: list[Any] = []
+    parts = application(environ, lambda status, given, exc_info=None: told.append((status, given)))
+    content = b"".join(parts)
+    if hasattr(parts, "close"):
+        parts.close()
+    status, given = told[0]
+    return int(status.split()[0]), {name.lower(): value for name, value in given}, content
+
+
+def lane() -> Any:
+    from serving_site.wsgi import application
+
+    return application
+
+
+def view() -> Any:
+    """Django without the lane in front of it."""
+    return WSGIHandler()
