@@ -30,7 +30,8 @@ NEEDS: dict[str, dict[str, str]] = {
     "api/keys/<str:key>": {"GET": "manage", "DELETE": "manage"},
     "api/projects": {"GET": "read", "POST": "administrator"},
     "api/records": {"GET": "read"},
-    "api/records/<uuid:id>": {"GET": "read"},
+    "api/records/counts": {"GET": "read"},
+    "api/records/<uuid:identifier>": {"GET": "read"},
 }
 #: Routes of the monitoring room, whose own tests hold their answers.
 ELSEWHERE = ("api/records",)
