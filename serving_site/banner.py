@@ -16,7 +16,7 @@ def print_when_ready(env: Any, started: float, ended: Callable[[], bool]) -> Non
     """Wait until the server says it is ready, then print the banner; `started` is time.monotonic() at the start."""
     give_up = time.monotonic() + READY_PATIENCE_S
     while not ended():
-        if is_ready(env.HOST, env.PORT):
+        if is_ready(env):
             print(text(env.URL, credentials(env), time.monotonic() - started), flush=True)
             return
         if time.monotonic() > give_up:
@@ -25,12 +25,14 @@ def print_when_ready(env: Any, started: float, ended: Callable[[], bool]) -> Non
         time.sleep(0.05)
 
 
-def is_ready(host: str, port: int) -> bool:
-    connection = http.client.HTTPConnection(host, port, timeout=2)
+def is_ready(env: Any) -> bool:
+    # A name that the server answers to: of a list of patterns, the first that is a name.
+    host = next((name for name in env.ALLOWED_HOSTS if not name.startswith((".", "*"))), "localhost")
+    connection = http.client.HTTPConnection(env.LOCAL_HOST, env.PORT, timeout=2)
     try:
-        connection.request("GET", "/health/ready")
+        connection.request("GET", "/health/ready", headers={"Host": host})
         return connection.getresponse().status == 200
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()

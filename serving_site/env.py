@@ -112,7 +112,8 @@ CHILD_MEMORY_LIMIT = read("CHILD_MEMORY_LIMIT", "int", 2 * 2**30, "Address space
 PUBLISH_LIMIT_S = read("PUBLISH_LIMIT_S", "float", 300.0, "Seconds publishing one version may take.")
 LOG_LEVEL = read("LOG_LEVEL", "str", "INFO", "Least level that is logged.")
 
-#: Where the embedded server is reached.
-URL = f"http://{f'[{HOST}]' if ':' in HOST else HOST}:{PORT}"
+#: The address to reach the server at from this machine; a server on all addresses is on loopback too.
+LOCAL_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(HOST, HOST)  # noqa: S104 - compared, not listened on
+URL = f"http://{f'[{LOCAL_HOST}]' if ':' in LOCAL_HOST else LOCAL_HOST}:{PORT}"
 #: True when nothing but this machine's files is needed; each URL replaces one embedded part.
 EMBEDDED = not RABBITMQ_URL

@@ -124,6 +124,11 @@ class Server:
             self.kill(self.supervisor, self.worker)
             raise AssertionError(f"did not end within {limit} s of SIGTERM:\n{self.tail()}") from None
 
+    def wait(self, *, limit: float = 40.0) -> int:
+        """Wait until it has ended by itself; return its exit status."""
+        assert self._process is not None, "not started"
+        return self._process.wait(limit)
+
     def kill(self, *pids: int) -> None:
         """kill -9, then reap the supervisor, which ends with whichever was killed."""
         for pid in pids:

@@ -1,0 +1,146 @@
+"""`manage.py serve` as its user meets it: one server per folder and port, ends cleanly, comes back with its data."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import stage
+from tests.running import ROOT, Server, clean_environment
+
+SERVE = [sys.executable, str(ROOT / "manage.py"), "serve"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("serve")
+    stage.build(folder)
+    return folder
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[Server]:
+    server = Server(folder)
+    server.start()
+    yield server
+    if server.running():
+        server.stop()
+
+
+def serve(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Another start that is expected to end by itself."""
+    return subprocess.run(
+        SERVE,
+        cwd=ROOT,
+        env=clean_environment(folder, **settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def gone(pid: int, *, within: float) -> bool:
+    end = time.monotonic() + within
+    while time.monotonic() < end:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_second_server_on_the_folder_is_refused_and_told_of_the_first(server: Server, folder: Path) -> None:
+    refused = serve(folder, PORT="1")
+    assert refused.returncode == 1
+    assert str(server.supervisor) in refused.stderr
+    assert server.url in refused.stderr
+    assert server.request("GET", "/health/live")[0] == 200
+
+
+def test_a_taken_port_is_refused_by_name(server: Server, tmp_path: Path) -> None:
+    refused = serve(tmp_path, PORT=str(server.port))
+    assert refused.returncode == 1
+    assert f"Cannot listen on 127.0.0.1:{server.port} (Address already in use)" in refused.stderr
+
+
+def test_impossible_settings_are_refused_with_the_reason(folder: Path) -> None:
+    refused = serve(folder, HOST="0.0.0.0", PORT="18099", ANONYMOUS_PROJECT="demo")
+    assert refused.returncode == 1
+    assert "serving.E004" in refused.stderr
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_signal_ends_it_cleanly(name: str, server: Server) -> None:
+    worker = server.worker
+    os.kill(server.supervisor, signal.Signals[name])
+    assert server.wait() == 0, server.tail()
+    assert gone(worker, within=1)
+
+
+def test_a_request_that_waits_is_answered_before_the_end(server: Server) -> None:
+    body = {"model": "slow", "input": {"instances": [[1, 2]]}}
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(server.post, "/v1/predictions", body, Prefer="wait=20")
+        time.sleep(0.4)
+        assert not answer.done()
+        assert server.stop() == 0, server.tail()
+        status, prediction = answer.result()
+    assert (status, prediction["status"], prediction["output"]["value"]) == (201, "succeeded", [3.0])
+
+
+def test_killing_the_supervisor_ends_the_worker_process(server: Server) -> None:
+    worker = server.worker
+    server.kill(server.supervisor)
+    assert gone(worker, within=2)
+
+
+def test_killing_the_worker_process_ends_the_supervisor(server: Server) -> None:
+    os.kill(server.worker, signal.SIGKILL)
+    assert server.wait() == 1
+    assert "worker process ended" in server.tail()
+
+
+def test_a_start_right_after_a_kill_is_ready_with_all_data(server: Server) -> None:
+    _, accepted = server.post("/v1/predictions", {"model": "left", "input": {"instances": [[3, 4]]}}, Prefer="wait=5")
+    server.kill(server.supervisor)
+    taken = server.start()
+    status, found = server.get(f"/v1/predictions/{accepted['id']}")
+    assert (status, found["output"]["value"]) == (200, [7.0])
+    assert taken < 10
+
+
+def test_the_banner_shows_address_logins_and_three_calls(server: Server) -> None:
+    end = time.monotonic() + 5
+    while "Find the record" not in server.tail() and time.monotonic() < end:
+        time.sleep(0.05)
+    shown, known = server.log.read_text(), server.credentials
+    assert f"{server.url}/admin/   admin / {known['admin']['password']}" in shown
+    assert shown.count(f"Authorization: Bearer {known['api_key']}") % 3 == 0
+    assert len(re.findall(r"^  curl -s ", shown, re.MULTILINE)) >= 3
+
+
+def test_the_demo_credentials_are_for_their_owner_only(folder: Path) -> None:
+    assert stat.S_IMODE((folder / "credentials.json").stat().st_mode) == 0o600
+
+
+def test_the_supervisor_stays_small(server: Server) -> None:
+    maps = Path(f"/proc/{server.supervisor}/maps").read_text()
+    assert "onnxruntime" not in maps
+    status = Path(f"/proc/{server.supervisor}/status").read_text()
+    resident = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert resident
+    assert int(resident.group(1)) < 60_000
