@@ -56,7 +56,8 @@ def compare(native: Tensors, compiled: Tensors) -> Parity:
 
 def wrong_rows(native: Tensors, compiled: Tensors) -> np.ndarray:
     """Which rows are answered differently, as a mask."""
-    return np.any([distances(wanted, compiled[name]) > TOLERANCE for name, wanted in native.items()], axis=0)
+    differs = [distances(wanted, compiled[name]) > TOLERANCE for name, wanted in native.items()]
+    return np.asarray(np.any(differs, axis=0))
 
 
 def distances(wanted: np.ndarray, found: np.ndarray) -> np.ndarray:
@@ -69,7 +70,8 @@ def distances(wanted: np.ndarray, found: np.ndarray) -> np.ndarray:
         apart = relative(wanted.astype(np.float64), found.astype(np.float64))
     else:
         apart = np.where(np.asarray(wanted != found), np.inf, 0.0)
-    return apart.reshape(rows, -1).max(axis=1)
+    largest: np.ndarray = apart.reshape(rows, -1).max(axis=1)
+    return largest
 
 
 def relative(wanted: np.ndarray, found: np.ndarray) -> np.ndarray:

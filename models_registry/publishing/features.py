@@ -56,7 +56,7 @@ def _steps(estimator: Any) -> list[Any]:
 def _consumers(estimator: Any, indices: list[int]) -> Iterator[tuple[list[Any], list[int]]]:
     """Each chain of steps that works on raw features, with the features it gets."""
     steps = _steps(estimator)
-    first = steps[0] if steps else None
+    first: Any = steps[0] if steps else None
     if type(first).__name__ == "ColumnTransformer":
         taken = first._transformer_to_input_indices
         for name, part, _ in first.transformers_:
@@ -119,5 +119,5 @@ def _trees(step: Any) -> Iterator[Any]:
 
 def _at(step: Any, attribute: str, at: int, count: int) -> Any:
     """The attribute's entry for one feature, or None unless it has one for each."""
-    values = getattr(step, attribute, None)
+    values: Any = getattr(step, attribute, None)
     return values[at] if hasattr(values, "__len__") and len(values) == count else None

@@ -44,7 +44,7 @@ def missing_rows(values: np.ndarray) -> np.ndarray:
     """Which rows miss a value, as a mask."""
     flat = values.reshape(len(values), -1)
     empty = np.array([[text is None for text in row] for row in flat]) if values.dtype == object else _nan(flat)
-    return empty.any(axis=1)
+    return np.asarray(empty.any(axis=1))
 
 
 def _nan(values: np.ndarray) -> np.ndarray:

@@ -145,7 +145,7 @@ def _sprinkled(inputs: tuple[TensorSpec, ...], sample: Sample) -> Sample:
 
 
 def _any_missing(sample: Sample) -> np.ndarray:
-    return np.any([samples.missing_rows(values) for values in sample.inputs.values()], axis=0)
+    return np.asarray(np.any([samples.missing_rows(values) for values in sample.inputs.values()], axis=0))
 
 
 def _outputs(values: Tensors, names: Sequence[str], rows: int) -> tuple[TensorSpec, ...]:

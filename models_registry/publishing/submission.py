@@ -109,7 +109,7 @@ def _ask_again(known: ModelVersion, requested: dict[str, Any], who: str) -> Mode
 def _enqueue(version: ModelVersion) -> None:
     from models_registry.publishing import tasks
 
-    tasks.publish_version.apply_async(args=[str(version.pk)], task_id=version.task_id, queue=settings.OPERATIONS_QUEUE)
+    tasks.publish_version.apply_async(args=(str(version.pk),), task_id=version.task_id, queue=settings.OPERATIONS_QUEUE)
 
 
 def _rewound(file: BinaryIO | bytes) -> BinaryIO | bytes:

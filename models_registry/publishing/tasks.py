@@ -12,7 +12,7 @@ from models_registry.publishing.report import STEPS
 
 
 @shared_task(name="models_registry.publish_version", bind=True, ignore_result=False)
-def publish_version(self: Task, version_id: str) -> dict[str, Any]:
+def publish_version(self: Task[Any, Any], version_id: str) -> dict[str, Any]:
     """Publish one version; the state tells the step, the result how it ended."""
 
     def progress(step: str) -> None:

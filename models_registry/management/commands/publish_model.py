@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(_facts(version), indent=2))
         else:
-            Console(file=self.stdout._out).print(_table(version))
+            self.stdout.write(_rendered(_table(version)))
         if version.status != ModelVersion.Status.READY:
             raise CommandError(f"version {version.number} is {version.status}: {version.reason}")
 
@@ -91,6 +93,13 @@ def _facts(version: ModelVersion) -> dict[str, Any]:
         "digest": version.digest,
         "report": version.report,
     }
+
+
+def _rendered(table: Table) -> str:
+    console = Console(file=io.StringIO(), width=shutil.get_terminal_size((120, 24)).columns)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get()
 
 
 def _table(version: ModelVersion) -> Table:

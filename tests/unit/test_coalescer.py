@@ -1,0 +1,195 @@
+"""While one call runs the next callers gather; nobody is lost, and nobody waits without need."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from models_registry import errors
+from models_registry.runtime.coalescer import Coalescer
+
+
+def in_threads(count: int, work: Callable[[int], Any]) -> list[Any]:
+    """Run `work(0..count-1)` at the same moment; return what each returned or raised."""
+    outcomes: list[Any] = [None] * count
+    barrier = threading.Barrier(count)
+
+    def run(number: int) -> None:
+        barrier.wait()
+        try:
+            outcomes[number] = work(number)
+        except BaseException as error:
+            outcomes[number] = error
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert not any(thread.is_alive() for thread in threads)
+    return outcomes
+
+
+class Gate:
+    """Work that waits to be let through, and remembers its batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Any]] = []
+        self.open = threading.Event()
+        self.entered = threading.Event()
+
+    def __call__(self, items: list[Any]) -> list[Any]:
+        self.batches.append(items)
+        self.entered.set()
+        assert self.open.wait(10)
+        return [item * 2 for item in items]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.001)
+
+
+def start(work: Callable[[], Any]) -> threading.Thread:
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_idle_coalescer_runs_the_item_in_the_callers_own_thread() -> None:
+    coalescer = Coalescer(lambda items: [threading.get_ident()] * len(items), max_items=8, max_bytes=100, name="test")
+    assert coalescer.submit(1) == threading.get_ident()
+
+
+def test_eight_threads_get_each_their_own_outcome() -> None:
+    running = threading.Lock()
+
+    def work(items: list[int]) -> list[int]:
+        assert running.acquire(blocking=False), "two runs at once"
+        time.sleep(0.0005)
+        running.release()
+        return [item * 2 for item in items]
+
+    coalescer = Coalescer(work, max_items=4, max_bytes=10**6, name="test")
+    outcomes = in_threads(8, lambda number: [coalescer.submit(number * 1000 + turn) for turn in range(200)])
+    assert outcomes == [[2 * (number * 1000 + turn) for turn in range(200)] for number in range(8)]
+
+
+def test_callers_gather_while_a_run_is_under_way() -> None:
+    gate = Gate()
+    coalescer = Coalescer(gate, max_items=16, max_bytes=100, name="test")
+    first = start(lambda: coalescer.submit(0))
+    gate.entered.wait(10)
+    others = [start(lambda number=number: coalescer.submit(number)) for number in range(1, 6)]
+    wait_until(lambda: coalescer.waiting() == 5)
+    gate.open.set()
+    for thread in [first, *others]:
+        thread.join(10)
+    assert gate.batches[0] == [0]
+    assert sorted(gate.batches[1]) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("items", "size", "largest"), [(2, 0, 2), (100, 40, 2)])
+def test_a_run_is_bounded_in_items_and_bytes(items: int, size: int, largest: int) -> None:
+    gate = Gate()
+    coalescer = Coalescer(gate, max_items=items, max_bytes=100, name="test")
+    first = start(lambda: coalescer.submit(0))
+    gate.entered.wait(10)
+    others = [start(lambda: coalescer.submit(1, size)) for _ in range(5)]
+    wait_until(lambda: coalescer.waiting() == 5)
+    gate.open.set()
+    for thread in [first, *others]:
+        thread.join(10)
+    assert max(len(batch) for batch in gate.batches) == largest
+    assert sum(len(batch) for batch in gate.batches) == 6
+
+
+def test_an_item_larger_than_the_bound_goes_alone() -> None:
+    coalescer = Coalescer(lambda items: items, max_items=8, max_bytes=10, name="test")
+    assert coalescer.submit("large", 1000) == "large"
+
+
+def test_one_items_error_is_raised_in_its_caller_alone() -> None:
+    def work(items: list[int]) -> list[Any]:
+        return [ValueError(str(item)) if item % 2 else item for item in items]
+
+    coalescer = Coalescer(work, max_items=8, max_bytes=100, name="test")
+    outcomes = in_threads(8, coalescer.submit)
+    assert [outcome for outcome in outcomes if isinstance(outcome, int)] == [0, 2, 4, 6]
+    assert [str(outcome) for outcome in outcomes if isinstance(outcome, ValueError)] == ["1", "3", "5", "7"]
+
+
+def test_a_failed_run_is_seen_by_its_callers_and_the_next_run_works() -> None:
+    failing = [True]
+
+    def work(items: list[int]) -> list[int]:
+        if failing:
+            failing.clear()
+            raise OSError("the database is away")
+        return items
+
+    coalescer = Coalescer(work, max_items=8, max_bytes=100, name="test")
+    with pytest.raises(OSError, match="away"):
+        coalescer.submit(1)
+    assert coalescer.submit(2) == 2
+
+
+def test_missing_outcomes_are_an_error_and_no_mix_up() -> None:
+    coalescer = Coalescer(lambda items: [], max_items=8, max_bytes=100, name="test")
+    with pytest.raises(RuntimeError, match="1 items went in, 0 outcomes"):
+        coalescer.submit(1)
+
+
+def test_a_caller_that_gave_up_is_skipped_and_the_others_are_answered() -> None:
+    gate = Gate()
+    coalescer = Coalescer(gate, max_items=16, max_bytes=100, name="test")
+    first = start(lambda: coalescer.submit(0))
+    gate.entered.wait(10)
+    with pytest.raises(TimeoutError):
+        coalescer.submit(13, timeout=0.02)
+    last = start(lambda: coalescer.submit(1))
+    wait_until(lambda: coalescer.waiting() == 2)
+    gate.open.set()
+    first.join(10)
+    last.join(10)
+    assert gate.batches == [[0], [1]]
+
+
+def test_too_many_waiting_callers_are_refused_at_once() -> None:
+    gate = Gate()
+    coalescer = Coalescer(gate, max_items=1, max_bytes=100, name="test", max_waiting=1)
+    threads = [start(lambda: coalescer.submit(0))]
+    gate.entered.wait(10)
+    threads.append(start(lambda: coalescer.submit(1)))
+    wait_until(lambda: coalescer.waiting() == 1)
+    with pytest.raises(errors.Unavailable) as refused:
+        coalescer.submit(2)
+    assert refused.value.retry_after == 1
+    gate.open.set()
+    for thread in threads:
+        thread.join(10)
+
+
+def test_impatient_callers_never_hang_nor_get_anothers_outcome() -> None:
+    coalescer = Coalescer(
+        lambda items: (time.sleep(0.001), [item * 2 for item in items])[1], max_items=3, max_bytes=100, name="test"
+    )
+
+    def work(number: int) -> bool:
+        for turn in range(300):
+            item = number * 1000 + turn
+            try:
+                if coalescer.submit(item, timeout=0.002 * (turn % 3)) != item * 2:
+                    return False
+            except TimeoutError:
+                pass
+        return True
+
+    assert in_threads(8, work) == [True] * 8
+    assert coalescer.submit(7) == 14
