@@ -10,6 +10,8 @@ from typing import Any
 from celery import Celery, signals
 from celery.worker import state as worker_state
 
+from serving_site import memory_transport
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "serving_site.settings")
 
 # Two lines per message say nothing that the ledger's own lines and the task results do not.
@@ -58,6 +60,7 @@ class CeleryThread:
 
     def start(self) -> None:
         worker_state.should_stop = None  # a stop before this start is over
+        memory_transport.ARRIVALS.close(False)
         self._worker = make_app(current=False).WorkController(
             hostname=f"{self._queue}@embedded",
             queues=[self._queue],
@@ -74,5 +77,6 @@ class CeleryThread:
     def stop(self, timeout: float) -> None:
         """Take no more messages and let the running task end. Stops every Celery thread of the process at once."""
         worker_state.should_stop = 0
+        memory_transport.ARRIVALS.close(True)
         if self._thread is not None:
             self._thread.join(timeout)

@@ -16,6 +16,8 @@ class _Arrivals:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self.count = 0
+        #: Set while workers are to stop: nobody waits for a message any more.
+        self.closed = False
 
     def add(self) -> None:
         with self._changed:
@@ -24,7 +26,12 @@ class _Arrivals:
 
     def wait(self, seen: int, timeout: float) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self.count != seen, timeout)
+            self._changed.wait_for(lambda: self.count != seen or self.closed, timeout)
+
+    def close(self, closed: bool) -> None:
+        with self._changed:
+            self.closed = closed
+            self._changed.notify_all()
 
 
 ARRIVALS = _Arrivals()
@@ -59,6 +66,6 @@ class Transport(memory.Transport):
                 return
             except Empty:
                 left = self.longest_wait if end is None else min(self.longest_wait, end - time.monotonic())
-            if left <= 0:
+            if left <= 0 or ARRIVALS.closed:
                 raise TimeoutError
             ARRIVALS.wait(seen, left)
