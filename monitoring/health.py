@@ -41,12 +41,12 @@ Check = Callable[[], Part]
 
 @dataclass(slots=True)
 class _Registered:
-    """A check and what is known of it. `is_gate`: the process is not ready until it was ok once."""
+    """A check and what is known of it. `is_gate`: the process is not ready until it was once not down."""
 
     name: str
     check: Check
     is_gate: bool
-    was_ok: bool = False
+    is_passed: bool = False
     running: Future[Part] | None = None
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "health"))
 
@@ -80,7 +80,7 @@ def report() -> dict[str, Any]:
         asked = [(part, _ask(part)) for part in parts]
     wait_all([future for _, future in asked], timeout=LIMIT_S)
     found = {part.name: _judge(part, future) for part, future in asked}
-    gates = {part.name for part in parts if part.is_gate and not part.was_ok}
+    gates = {part.name for part in parts if part.is_gate and not part.is_passed}
     is_ready = not gates and not _draining.is_set()
     is_whole = all(part.state is State.OK for part in found.values())
     report: dict[str, Any] = {
@@ -105,5 +105,5 @@ def _judge(part: _Registered, future: Future[Part]) -> Part:
         return Part(State.DOWN, f"no answer within {LIMIT_S:g} s")
     error = future.exception()
     found = Part(State.DOWN, f"{type(error).__name__}: {error}"[:300]) if error else future.result()
-    part.was_ok = part.was_ok or found.state is State.OK
+    part.is_passed = part.is_passed or found.state is not State.DOWN
     return found

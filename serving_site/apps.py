@@ -13,4 +13,6 @@ class ServingSiteConfig(AppConfig):
     name = "serving_site"
 
     def ready(self) -> None:
-        from serving_site import checks  # noqa: F401 - importing registers them
+        from serving_site import checks, watching  # noqa: F401 - importing registers the checks
+
+        watching.connect()

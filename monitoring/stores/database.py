@@ -234,11 +234,11 @@ def _unindexed(rows: QuerySet[RecordRow], query: Query) -> QuerySet[RecordRow]:
     }
     rows = rows.filter(**{name: wanted for name, wanted in exact.items() if wanted is not None})
     for condition in query.values:
-        rows = rows.filter(Exists(_matching_values(condition)))
+        rows = rows.filter(Exists(matching_values(condition)))
     return rows
 
 
-def _matching_values(condition: Range) -> QuerySet[RecordValue]:
+def matching_values(condition: Range) -> QuerySet[RecordValue]:
     bounds = {"number__gte": condition.least, "number__lte": condition.most, "text": condition.text}
     return RecordValue.objects.filter(
         record=OuterRef("pk"),

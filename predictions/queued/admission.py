@@ -112,6 +112,11 @@ class Gate:
         with self._lock:
             return self._sample.open + sum(self._since.values())
 
+    def open_by_model(self) -> dict[tuple[int, str], int]:
+        """Open predictions by (project id, model), as this process last knew."""
+        with self._lock:
+            return dict(Counter(self._sample.by_model) + self._since)
+
     def _measure(self, now: float, open_now: int) -> float:
         """Endings since the last sample are what came in less what the backlog grew by. Only time with a backlog
         counts: an idle queue says nothing about how fast it could go."""

@@ -51,6 +51,12 @@ def test_a_gate_holds_until_it_was_passed_once_and_degrades_from_then_on():
     assert (report["status"], report["ready"]) == ("degraded", True)
 
 
+def test_a_gate_that_can_only_be_passed_halfway_does_not_hold_for_ever():
+    health.register("models", lambda: Part(State.DEGRADED, "iris version 2 cannot be loaded"), is_gate=True)
+    report = health.report()
+    assert (report["status"], report["ready"]) == ("degraded", True)
+
+
 def test_a_hanging_part_costs_one_second_and_one_thread_however_often_it_is_asked():
     release = threading.Event()
     health.register("frozen", lambda: release.wait(30) and OK)
