@@ -10,7 +10,7 @@ from django.db.models.signals import post_delete, post_save
 
 class ModelsRegistryConfig(AppConfig):
     name = "models_registry"
-    verbose_name = "Models"
+    verbose_name = "Registry"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -20,6 +20,7 @@ _ENOUGH = 1000
 
 def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What `templates/admin/index.html` shows."""
+    context["title"] = "Overview"
     context["figures"] = _figures()
     context["recent_versions"] = list(
         ModelVersion.objects.select_related("model__project").defer("report", "signature").order_by("-created_at")[:6]
@@ -59,4 +60,4 @@ def _curl(request: HttpRequest) -> str:
         return ""
     body = json.dumps(examples.infer_body(champion.version.parsed_signature()))
     url = request.build_absolute_uri(f"/v2/models/{champion.model.name}/infer")
-    return f"curl {url} \\\n  -H 'Authorization: Bearer '$KEY \\\n  -d {shlex.quote(body)}"
+    return f"curl {url} \\\n  -H "Authorization: Bearer $KEY" \\\n  -H 'Content-Type: application/json' \\\n  -d {shlex.quote(body)}"

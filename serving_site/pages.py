@@ -45,5 +45,6 @@ def _curl(url: str, body: Any = None, header: str = "") -> str:
     if header:
         parts.append(f"-H '{header}'")
     if body is not None:
-        parts.append(f"-H 'Content-Type: application/json' -d '{json.dumps(body)}'")
+        parts.append("-H 'Content-Type: application/json'")
+        parts.append(f"-d '{json.dumps(body)}'")
     return " \\\n  ".join(parts)

@@ -265,6 +265,7 @@ STATIC_ROOT.mkdir(exist_ok=True)  # empty: pages' files come from the packages; 
 WHITENOISE_USE_FINDERS = True
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = ["serving_site.formats"]
 USE_TZ = True
 LOGIN_URL = "/admin/login/"
 X_FRAME_OPTIONS = "DENY"

@@ -13,12 +13,14 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from models_registry.admin import forms, pages
 from models_registry.models import Alias, DeploymentEvent, ModelVersion, Project, RegisteredModel
 from models_registry.names import check_name
 
 CHANGE = "models_registry.change_registeredmodel"
+RUNTIMES = {"onnx": "ONNX", "native": "native"}
 STATUS_COLOURS = {"ready": "success", "publishing": "info", "rejected": "danger", "retired": "warning"}
 
 
@@ -93,6 +95,11 @@ class RegisteredModelAdmin(ModelAdmin):
     show_full_result_count = False
     change_form_outer_before_template = "models_registry/model_verbs.html"
     change_list_template = "models_registry/model_list.html"
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        kwargs["labels"] = {"hard_limit_s": "Hard limit (s)"}
+        kwargs["widgets"] = {"description": UnfoldAdminTextareaWidget(attrs={"rows": 3})}
+        return super().get_form(request, obj, change, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).prefetch_related("aliases__version")

@@ -14,14 +14,14 @@ from unfold.decorators import display
 
 from models_registry import errors, publishing
 from models_registry.admin import forms, pages, report
-from models_registry.admin.registry import CHANGE, STATUS_COLOURS, ReadOnly
+from models_registry.admin.registry import CHANGE, RUNTIMES, STATUS_COLOURS, ReadOnly
 from models_registry.models import ModelVersion, RegisteredModel
 from models_registry.names import check_alias, check_name
 
 
 @admin.register(ModelVersion)
 class VersionAdmin(ReadOnly, ModelAdmin):
-    list_display = ["name", "state", "runtime", "format", "answering", "created_by", "created_at"]
+    list_display = ["name", "state", "runs_as", "format", "answering", "created_by", "created_at"]
     list_filter = ["status", "runtime", "model__project"]
     list_select_related = ["model__project"]
     search_fields = ["model__name", "=digest"]
@@ -40,6 +40,10 @@ class VersionAdmin(ReadOnly, ModelAdmin):
     @display(description="status", label=STATUS_COLOURS)
     def state(self, version: ModelVersion) -> str:
         return version.status
+
+    @display(description="runs as", ordering="runtime")
+    def runs_as(self, version: ModelVersion) -> str:
+        return RUNTIMES.get(version.runtime, "–")
 
     @display(description="aliases")
     def answering(self, version: ModelVersion) -> str:
@@ -61,7 +65,12 @@ class VersionAdmin(ReadOnly, ModelAdmin):
         version = self.get_object(request, object_id)
         if version is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined]
-        return pages.page(request, "models_registry/version.html", title=str(version), **_shown(version))
+        return pages.page(
+            request,
+            "models_registry/version.html",
+            title=f"Version {version.number} of {version.model}",
+            **_shown(version),
+        )
 
 
 def _shown(version: ModelVersion) -> dict[str, Any]:
@@ -71,6 +80,7 @@ def _shown(version: ModelVersion) -> dict[str, Any]:
         "colour": STATUS_COLOURS[version.status],
         "aliases": list(version.aliases.all()),
         "is_publishing": version.status == ModelVersion.Status.PUBLISHING,
+        "runs_as": RUNTIMES.get(version.runtime, "–"),
         "is_ready": version.status == ModelVersion.Status.READY,
     }
 
