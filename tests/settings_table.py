@@ -10,7 +10,7 @@ from typing import Any
 from serving_site import env
 
 README = Path(__file__).resolve().parent.parent / "README.md"
-BEGIN, END = "<!-- settings -->", "<!-- /settings -->"
+BEGIN, END = "<!-- settings:begin -->", "<!-- settings:end -->"
 
 
 def render() -> str:
@@ -37,8 +37,8 @@ def shown(name: str) -> str:
 
 def written(readme: str) -> str | None:
     """The table as it stands between the markers; None when there are none."""
-    found = re.search(f"{re.escape(BEGIN)}\n(.*?)\n{re.escape(END)}", readme, re.DOTALL)
-    return found and found.group(1)
+    found = re.search(f"{re.escape(BEGIN)}\n(.*?){re.escape(END)}", readme, re.DOTALL)
+    return found and found.group(1).rstrip("\n")
 
 
 def write() -> None:
@@ -46,7 +46,8 @@ def write() -> None:
     before = written(readme)
     if before is None:
         sys.exit(f"README.md has no place for the table: {BEGIN} and {END} on lines of their own.")
-    README.write_text(readme.replace(f"{BEGIN}\n{before}\n{END}", f"{BEGIN}\n{render()}\n{END}"))
+    start, end = readme.index(BEGIN) + len(BEGIN), readme.index(END)
+    README.write_text(f"{readme[:start]}\n{render()}\n{readme[end:]}")
 
 
 if __name__ == "__main__":
