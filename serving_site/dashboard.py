@@ -60,4 +60,10 @@ def _curl(request: HttpRequest) -> str:
         return ""
     body = json.dumps(examples.infer_body(champion.version.parsed_signature()))
     url = request.build_absolute_uri(f"/v2/models/{champion.model.name}/infer")
-    return f"curl {url} \\\n  -H "Authorization: Bearer $KEY" \\\n  -H 'Content-Type: application/json' \\\n  -d {shlex.quote(body)}"
+    parts = [
+        f"curl {url}",
+        '-H "Authorization: Bearer $KEY"',
+        "-H 'Content-Type: application/json'",
+        f"-d {shlex.quote(body)}",
+    ]
+    return " \\\n  ".join(parts)
