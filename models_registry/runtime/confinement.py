@@ -37,7 +37,8 @@ def confine(parent: int, memory_bytes: int, cpu_s: int | None) -> None:
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, 256)
     if cpu_s is not None:
-        _limit(resource.RLIMIT_CPU, cpu_s)
+        # A second between the two: SIGXCPU says why the child ended, SIGKILL at the hard limit would not.
+        _limit(resource.RLIMIT_CPU, cpu_s, more=1)
 
 
 def answer(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[str, Any]:
@@ -93,11 +94,11 @@ def _sentence(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[:1000]}" if text else type(error).__name__
 
 
-def _limit(what: int, value: int) -> None:
-    """Lower a limit for good; a limit that is lower already stays."""
+def _limit(what: int, value: int, more: int = 0) -> None:
+    """Lower a limit for good, the hard one to `more` above it; a limit that is lower already stays."""
     hard = resource.getrlimit(what)[1]
-    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(what, (value, value))
+    most = value + more if hard == resource.RLIM_INFINITY else min(value + more, hard)
+    resource.setrlimit(what, (min(value, most), most))
 
 
 def _die_with(parent: int) -> None:
