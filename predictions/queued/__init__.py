@@ -14,6 +14,7 @@ def background(role: Role) -> list[Background]:
     # Imported here: the app registry imports this package before models can be.
     from django.conf import settings
 
+    from monitoring import recorder
     from monitoring.background import Ticker
     from predictions.queued import keeper, nudges, waiting
     from predictions.queued.admission import GATE, SAMPLE_EVERY_S
@@ -28,4 +29,7 @@ def background(role: Role) -> list[Background]:
         ]
     if role == "worker":
         return [LeaseKeeper(limits["LEASE_S"])]
-    return [Ticker("keeper", limits["KEEPER_INTERVAL_S"], keeper.keep)]
+    return [
+        Ticker("keeper", limits["KEEPER_INTERVAL_S"], keeper.keep),
+        recorder.RecorderThread("ledger-recorder", [keeper.Rows()]),
+    ]

@@ -89,13 +89,11 @@ class Gate:
         with self._lock:
             counted_before = self._since.copy()
         open_rows = Prediction.objects.filter(recorded_at__isnull=True, status__in=["starting", "processing"])
-        by_model = {
-            (row["project_id"], row["model"]): row["count"]
-            for row in open_rows.order_by().values("project_id", "model").annotate(count=Count("id"))
-        }
+        counted = open_rows.order_by().values_list("project_id", "model").annotate(count=Count("id"))
+        by_model = {(project_id, model): count for project_id, model, count in counted}
         by_project: Counter[int] = Counter()
-        for (project, _), count in by_model.items():
-            by_project[project] += count
+        for (project_id, _), count in by_model.items():
+            by_project[project_id] += count
         rate = self._measure(began, sum(by_model.values()))
         with self._lock:
             self._sample = Sample(began, sum(by_model.values()), by_project, by_model, rate)

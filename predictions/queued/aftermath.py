@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
+from monitoring import metrics
 from predictions.models import Prediction
 from predictions.queued import results, waiting
 
 logger = logging.getLogger(__name__)
 
-_wakers: list[Callable[[], None]] = []
-
 
 def tell(ids: Sequence[UUID]) -> None:
-    """These predictions have ended: keep them hot, wake who waits, and let the recorder know."""
+    """These predictions have ended here: keep them hot, wake who waits, and count."""
     try:
-        results.keep_hot(Prediction.objects.filter(id__in=list(ids)))
+        rows = list(Prediction.objects.filter(id__in=list(ids)))
+        results.keep_hot(rows)
+        for row in rows:
+            _count(row)
     except Exception:
         logger.warning("hot results were not kept", extra={"action": "hot_results_lost"}, exc_info=True)
     waiting.WAKE_UPS.send(ids)
-    for wake in _wakers:
-        wake()
 
 
-def on_ended(wake: Callable[[], None]) -> None:
-    """Let `wake` be called whenever predictions have ended in this process."""
-    if wake not in _wakers:
-        _wakers.append(wake)
+def _count(row: Prediction) -> None:
+    ended = row.completed_at or row.accepted_at
+    metrics.observe_prediction(
+        (row.project, row.model, str(row.version)),
+        protocol=row.protocol,
+        status=row.status,
+        total_s=max(0.0, (ended - row.accepted_at).total_seconds()),
+        queue_s=max(0.0, ((row.started_at or ended) - row.accepted_at).total_seconds()),
+        inference_s=row.inference_ms / 1000,
+        error_code=row.error_code,
+    )

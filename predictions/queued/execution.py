@@ -20,6 +20,7 @@ from models_registry import errors, snapshot
 from models_registry.routing import Version
 from models_registry.runtime import bisection
 from models_registry.runtime.signature import Tensors
+from monitoring import metrics
 from predictions.models import Prediction
 from predictions.protocols import instances
 from predictions.queued import aftermath, ledger, nudges
@@ -70,6 +71,7 @@ def _run_version(rows: list[Claimed]) -> None:
             ledger.release(fence, ids, delay_s=POSTPONED_S)
             return
         asked, endings = _decode(rows, version)
+        metrics.observe(metrics.BATCH_ROWS, (version.project, version.model, str(version.number)), _rows(asked))
         began = time.monotonic()
         outcomes = _predict(predictor, [one.inputs for one in asked], version.hard_limit_s)
         share_ms = (time.monotonic() - began) * 1000
@@ -81,6 +83,10 @@ def _run_version(rows: list[Claimed]) -> None:
                 endings.append(_ending(one.row, outcome, version, share_ms))
         _settle(fence, endings)
         _run_alone_next(fence, again, version)
+
+
+def _rows(asked: list[_Asked]) -> int:
+    return sum(one.row.rows for one in asked)
 
 
 def _decode(rows: Iterable[Claimed], version: Version) -> tuple[list[_Asked], list[Settled]]:

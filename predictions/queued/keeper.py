@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from models_registry.models import ModelVersion
 from models_registry.runtime.signature import Signature
-from monitoring import stores
+from monitoring import metrics, stores
 from monitoring.records import Record
 from predictions.queued import aftermath, nudges, recording, sweeps
 
@@ -25,6 +25,7 @@ def keep() -> None:
     ended = sweeps.end_overdue()
     exhausted, returned = sweeps.take_back_expired(max_attempts=limits["MAX_ATTEMPTS"])
     if returned or exhausted:
+        metrics.count(metrics.LEASE_EXPIRIES, amount=returned + len(exhausted))
         logger.warning(
             "%s leases expired, %s predictions ended for it",
             returned + len(exhausted),
@@ -34,6 +35,8 @@ def keep() -> None:
     if ended or exhausted:
         aftermath.tell([*ended, *exhausted])
     due = sweeps.move_due()
+    if due:
+        metrics.count(metrics.RETRIES, amount=len(due))
     nudges.PUBLISHER.hint(
         nudges.Nudge(row.id, row.version_id, row.pool, row.priority, row.rows, row.size, row.alone) for row in due
     )

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
+import numpy as np
 import orjson
 
 from models_registry import errors
 from models_registry.runtime.signature import Signature
+from monitoring import keeping
 from monitoring.records import Record, Value
 from predictions.models import Prediction
 from predictions.protocols import instances, values
-
-#: Inputs and outputs are kept whole up to this many bytes, beyond it as digest, shape and first rows.
-KEPT_BYTES = 2**20
-KEPT_ROWS = 10
 
 
 def record_of(row: Prediction, signature: Signature | None) -> Record:
@@ -47,25 +44,10 @@ def record_of(row: Prediction, signature: Signature | None) -> Record:
         queue_ms=max(0.0, (ran - row.accepted_at).total_seconds() * 1000),
         inference_ms=row.inference_ms,
         total_ms=max(0.0, total_ms),
-        inputs=_kept(inputs),
-        outputs=_kept(outputs) if outputs is not None else None,
+        inputs=keeping.keep_json(inputs),
+        outputs=keeping.keep_json(outputs) if outputs is not None else None,
         values=_searchable(signature, inputs, outputs),
     )
-
-
-def _kept(body: bytes) -> Any:
-    value = orjson.loads(body)
-    if len(body) <= KEPT_BYTES:
-        return value
-    short = {name: _first(item) for name, item in value.items()} if isinstance(value, dict) else {}
-    lengths = {name: len(item) for name, item in value.items() if isinstance(item, list)} if short else {}
-    return {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body), "rows": lengths, "first": short}
-
-
-def _first(item: Any) -> Any:
-    rows = item[:KEPT_ROWS] if isinstance(item, list) else item
-    # Ten rows can be as large as ten thousand: then only their number is kept.
-    return rows if len(orjson.dumps(rows)) <= KEPT_BYTES // 4 else None
 
 
 def _searchable(signature: Signature | None, inputs: bytes, outputs: bytes | None) -> tuple[Value, ...]:
@@ -87,6 +69,4 @@ def _searchable(signature: Signature | None, inputs: bytes, outputs: bytes | Non
 
 
 def _array(first: list[Any], datatype: str) -> Any:
-    import numpy as np
-
     return np.array(first, dtype=object if datatype == "BYTES" else None)

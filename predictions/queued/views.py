@@ -18,6 +18,7 @@ from models_registry import errors, snapshot
 from models_registry.models import RegisteredModel
 from models_registry.principals import Principal
 from models_registry.routing import Route
+from monitoring import metrics
 from monitoring.ids import mint
 from predictions.protocols import replicate, replicate_models
 from predictions.protocols.replicate import Manner, Queue, Sight, Wish
@@ -35,6 +36,11 @@ class QueuedView(APIView):
     """What all of `/v1` has in common: JSON whatever a client says it accepts, bodies read raw."""
 
     content_negotiation_class = AnyAnswer
+
+    def handle_exception(self, exc: Exception) -> Any:
+        if isinstance(exc, errors.DomainError):
+            metrics.count(metrics.REFUSALS, ("replicate", exc.code))
+        return super().handle_exception(exc)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
