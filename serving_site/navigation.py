@@ -81,6 +81,9 @@ UNFOLD: dict[str, Any] = {
                         "predictions.view_prediction",
                     ),
                     _item(
+                        "Records", "manage_search", "admin:monitoring_recordrow_changelist", "monitoring.view_recordrow"
+                    ),
+                    _item(
                         "Tasks",
                         "task_alt",
                         "admin:django_celery_results_taskresult_changelist",
