@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,10 +13,13 @@ import orjson
 
 from monitoring.records import Record, Value
 
+_FIELDS = tuple(field.name for field in fields(Record))
+
 
 def to_document(record: Record) -> dict[str, Any]:
     """Every field of the record under its own name: ids as text, times as ISO 8601 in UTC, values without nulls."""
-    document = asdict(record)
+    # Not `asdict`: it copies inputs and outputs deeply, which took most of the recorder's time.
+    document = {name: getattr(record, name) for name in _FIELDS}
     document["id"] = str(record.id)
     document["version_id"] = str(record.version_id)
     document["accepted_at"] = record.accepted_at.isoformat()

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import orjson
 
 from monitoring.records import SpooledTensor
 
@@ -21,10 +22,7 @@ FIRST_ROWS = 10
 
 def tensor(name: str, datatype: str, array: np.ndarray[Any, Any], columns: tuple[str, ...] = ()) -> SpooledTensor:
     """An array as the spool keeps it, uncut; BYTES arrays hold str or None."""
-    if datatype == "BYTES":
-        data = json.dumps(array.ravel().tolist(), ensure_ascii=False, separators=(",", ":")).encode()
-    else:
-        data = array.tobytes()
+    data = _json(array.ravel().tolist()) if datatype == "BYTES" else array.tobytes()
     return SpooledTensor(name, datatype, array.shape, data, columns=columns)
 
 
@@ -58,6 +56,13 @@ def keep_json(encoded: bytes, *, limit: int = QUEUED_LIMIT) -> Any:
     }
 
 
+def _json(texts: list[str | None]) -> bytes:
+    try:
+        return orjson.dumps(texts)
+    except TypeError:  # a lone surrogate, which orjson does not take
+        return json.dumps(texts).encode()
+
+
 def _cut(item: SpooledTensor, share: int) -> SpooledTensor:
     rows = item.shape[0] if item.shape else 1
     kept = min(FIRST_ROWS, rows)
@@ -72,7 +77,7 @@ def _cut(item: SpooledTensor, share: int) -> SpooledTensor:
 def _cut_text(data: bytes, width: int, *, rows: int, share: int) -> bytes:
     elements = json.loads(data)
     for count in (rows, 1, 0):
-        kept = json.dumps(elements[: count * width], ensure_ascii=False, separators=(",", ":")).encode()
+        kept = _json(elements[: count * width])
         if len(kept) <= share:
             break
     return kept

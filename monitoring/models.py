@@ -45,10 +45,9 @@ class RecordValue(models.Model):
     text = models.CharField(max_length=256, null=True)
 
     class Meta:
-        indexes = [
-            models.Index(fields=["record"], name="value_record"),
-            models.Index(fields=["side", "name", "number", "record"], name="value_number"),
-        ]
+        # By record only: a search goes through a bounded number of records, newest first, and asks for each.
+        # An index by side, name and number was taken by SQLite for that question and read whole for every record.
+        indexes = [models.Index(fields=["record"], name="value_record")]
 
     def __str__(self) -> str:
         return f"{self.side} {self.name}"

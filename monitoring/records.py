@@ -16,6 +16,7 @@ from uuid import UUID
 
 import msgspec
 import numpy as np
+import orjson
 
 #: Statuses a record can have; the same words as on the wire and in the ledger.
 TERMINAL = ("succeeded", "failed", "canceled", "aborted")
@@ -127,6 +128,9 @@ class SpooledCall(msgspec.Struct, frozen=True, array_like=True):
     outputs: tuple[SpooledTensor, ...] = ()
 
 
+#: Tensors beside their nested lists.
+_WithRows = Sequence[tuple[SpooledTensor, Any]]
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(SpooledCall)
 
@@ -144,6 +148,8 @@ def decode_call(payload: bytes) -> SpooledCall:
 def from_spooled(call: SpooledCall) -> Record:
     """The record of one online call. Raises `ValueError` when a tensor's bytes do not fit its own description."""
     accepted_at = datetime.fromtimestamp(call.accepted_at, UTC)
+    inputs = [(tensor, _rows(tensor)) for tensor in call.inputs]
+    outputs = [(tensor, _rows(tensor)) for tensor in call.outputs]
     return Record(
         id=UUID(bytes=call.id),
         project=call.project,
@@ -166,15 +172,18 @@ def from_spooled(call: SpooledCall) -> Record:
         inference_ms=round(call.inference_s * 1000, 3),
         total_ms=round(call.total_s * 1000, 3),
         cached=call.cached,
-        inputs={tensor.name: tensor_json(tensor) for tensor in call.inputs} or None,
-        outputs={tensor.name: tensor_json(tensor) for tensor in call.outputs} or None,
-        values=searchable(call.inputs, call.outputs),
+        inputs={tensor.name: _shown(tensor, rows) for tensor, rows in inputs} or None,
+        outputs={tensor.name: _shown(tensor, rows) for tensor, rows in outputs} or None,
+        values=_searchable(inputs, outputs),
     )
 
 
 def tensor_json(tensor: SpooledTensor) -> Any:
     """Nested lists, NaN and infinities as null; of a cut tensor its digest, true shape and first rows."""
-    rows = _rows(tensor)
+    return _shown(tensor, _rows(tensor))
+
+
+def _shown(tensor: SpooledTensor, rows: Any) -> Any:
     if not tensor.sha256:
         return rows
     return {
@@ -185,16 +194,15 @@ def tensor_json(tensor: SpooledTensor) -> Any:
     }
 
 
-def searchable(inputs: Sequence[SpooledTensor], outputs: Sequence[SpooledTensor]) -> tuple[Value, ...]:
+def _searchable(inputs: _WithRows, outputs: _WithRows) -> tuple[Value, ...]:
     """At most 64 values of the first instance; missing ones are left out, wide inputs give way to 16 outputs."""
-    asked = [value for tensor in inputs for value in _first_row("input", tensor)]
-    answered = [value for tensor in outputs for value in _first_row("output", tensor)]
+    asked = [value for tensor, rows in inputs for value in _first_row("input", tensor, rows)]
+    answered = [value for tensor, rows in outputs for value in _first_row("output", tensor, rows)]
     answered = answered[: max(OUTPUT_SHARE, MAX_VALUES - len(asked))]
     return (*asked[: MAX_VALUES - len(answered)], *answered)
 
 
-def _first_row(side: str, tensor: SpooledTensor) -> Iterator[Value]:
-    rows = _rows(tensor)
+def _first_row(side: str, tensor: SpooledTensor, rows: Any) -> Iterator[Value]:
     if not rows:
         return
     elements = [rows[0]]
@@ -211,10 +219,18 @@ def _first_row(side: str, tensor: SpooledTensor) -> Iterator[Value]:
             yield Value(side, name[:MAX_NAME], number=float(element))
 
 
+def _texts(data: bytes) -> list[Any]:
+    try:
+        texts: list[Any] = orjson.loads(data)
+    except orjson.JSONDecodeError:  # a lone surrogate, which orjson does not take
+        texts = json.loads(data)
+    return texts
+
+
 def _rows(tensor: SpooledTensor) -> Any:
     """What was kept of a tensor as nested lists; the first axis is as long as the rows that were kept."""
     if tensor.datatype == "BYTES":
-        flat = np.array(json.loads(tensor.data), dtype=object)
+        flat = np.array(_texts(tensor.data), dtype=object)
     else:
         flat = np.frombuffer(tensor.data, dtype=_DTYPES[tensor.datatype])
     shape = (-1, *tensor.shape[1:]) if tensor.sha256 and tensor.shape else tensor.shape

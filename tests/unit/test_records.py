@@ -83,6 +83,11 @@ def test_missing_values_are_null_in_the_record_and_not_searchable():
     assert [value.name for value in record.values if value.side == "input"] == ["b"]
 
 
+def test_text_that_is_no_unicode_survives_the_spool():
+    array = np.array([["\ud800"]], dtype=object)
+    assert records.tensor_json(keeping.tensor("text", "BYTES", array)) == [["\ud800"]]
+
+
 def test_a_missing_text_is_null_too():
     array = np.array([[None], ["x"]], dtype=object)
     record = records.from_spooled(call(inputs=(keeping.tensor("island", "BYTES", array),)))
