@@ -103,10 +103,17 @@ def move_due() -> list[Due]:
     return sorted(due, key=lambda row: row.id)
 
 
-def unrecorded(limit: int) -> list[Prediction]:
-    """Ended rows without a record, oldest first."""
+def unrecorded(limit: int, *, octets: int = 5_000_000) -> list[Prediction]:
+    """Ended rows without a record, oldest first: at most `limit`, and no more once they hold `octets` bytes."""
     ended = ["succeeded", "failed", "canceled", "aborted"]
-    return list(Prediction.objects.filter(recorded_at__isnull=True, status__in=ended).order_by("id")[:limit])
+    rows = Prediction.objects.filter(recorded_at__isnull=True, status__in=ended).order_by("id")[:limit]
+    found: list[Prediction] = []
+    for row in rows.iterator(chunk_size=20):
+        found.append(row)
+        octets -= len(row.input) + len(row.output or b"")
+        if octets <= 0:
+            break
+    return found
 
 
 def mark_recorded(ids: Sequence[UUID]) -> int:
