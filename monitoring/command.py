@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
@@ -35,8 +35,9 @@ class VerbCommand(BaseCommand):
     def options(self, parser: CommandParser) -> None:
         """Declare the options of this verb."""
 
-    def work(self, **options: Any) -> Any:
-        raise NotImplementedError
+    if TYPE_CHECKING:
+        #: Does it: takes the options by name.
+        work: Callable[..., Any]
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -50,9 +51,10 @@ class VerbCommand(BaseCommand):
 
     def show(self, answer: Any) -> None:
         """Print the answer for people."""
-        console = Console(file=self.stdout._out, highlight=False)  # type: ignore[attr-defined]
+        out: Any = self.stdout
+        console = Console(file=out._out, highlight=False)
         if not console.is_terminal:
-            console = Console(file=self.stdout._out, highlight=False, width=_WIDE)  # type: ignore[attr-defined]
+            console = Console(file=out._out, highlight=False, width=_WIDE)
         if isinstance(answer, Mapping):
             console.print(_facts(answer))
         elif not answer:

@@ -111,5 +111,6 @@ def _register(target: str, operations: dict[str, Any]) -> None:
         target_class = target
 
         def view_replacement(self) -> Any:
-            documented = type(self.target_class.__name__, (self.target_class,), {"__doc__": self.target_class.__doc__})
+            found: Any = self.target_class
+            documented = type(found.__name__, (found,), {"__doc__": found.__doc__})
             return extend_schema_view(**operations)(documented)

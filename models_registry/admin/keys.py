@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
@@ -66,7 +67,7 @@ class KeyAdmin(ReadOnly, ModelAdmin):
             path("issue/", wrap(issue), name="key-issue"),
             path("<int:pk>/revoke/", wrap(revoke), name="key-revoke"),
         ]
-        return own + super().get_urls()
+        return [*own, *super().get_urls()]
 
 
 def issue(request: HttpRequest) -> HttpResponse:
@@ -105,7 +106,7 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponse:
 
     return pages.form_page(
         request,
-        forms.forms.Form(request.POST if request.method == "POST" else None),
+        Form(request.POST if request.method == "POST" else None),
         act,
         title=f"Revoke {key}",
         intro="Every process refuses it within a second. This cannot be undone.",

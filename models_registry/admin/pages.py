@@ -17,7 +17,7 @@ from models_registry import errors
 
 def require(request: HttpRequest, permission: str) -> None:
     """Refuse whoever lacks the permission, as the admin does."""
-    if not request.user.has_perm(permission):  # type: ignore[union-attr]
+    if not request.user.has_perm(permission):
         raise PermissionDenied
 
 

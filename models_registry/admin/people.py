@@ -20,7 +20,7 @@ for model in (User, Group, TaskResult, GroupResult):
 
 
 @admin.register(User)
-class OurUserAdmin(UserAdmin, ModelAdmin):
+class OurUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -45,4 +45,4 @@ class TaskAdmin(ReadOnly, ModelAdmin):
 
     @display(description="status", label={"SUCCESS": "success", "FAILURE": "danger", "STARTED": "info"})
     def state(self, task: Any) -> str:
-        return task.status
+        return str(task.status)

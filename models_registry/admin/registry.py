@@ -118,7 +118,7 @@ class RegisteredModelAdmin(ModelAdmin):
     def get_urls(self) -> list[Any]:
         wrap = self.admin_site.admin_view
         own = [path("<int:pk>/alias/", wrap(set_alias), name="model-alias")]
-        return own + super().get_urls()
+        return [*own, *super().get_urls()]
 
 
 @admin.register(Alias)
@@ -140,7 +140,7 @@ class AliasAdmin(ReadOnly, ModelAdmin):
             path("<int:pk>/rollback/", wrap(roll_back), name="alias-rollback"),
             path("<int:pk>/remove/", wrap(remove), name="alias-remove"),
         ]
-        return own + super().get_urls()
+        return [*own, *super().get_urls()]
 
 
 @admin.register(DeploymentEvent)

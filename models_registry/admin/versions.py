@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from unfold.admin import ModelAdmin
@@ -56,7 +56,7 @@ class VersionAdmin(ReadOnly, ModelAdmin):
             path("<uuid:pk>/progress/", wrap(progress), name="version-progress"),
             path("<uuid:pk>/retire/", wrap(retire), name="version-retire"),
         ]
-        return own + super().get_urls()
+        return [*own, *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -64,7 +64,7 @@ class VersionAdmin(ReadOnly, ModelAdmin):
         pages.require(request, "models_registry.view_modelversion")
         version = self.get_object(request, object_id)
         if version is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined]
+            raise Http404(f"there is no version {object_id[:40]}")
         return pages.page(
             request,
             "models_registry/version.html",

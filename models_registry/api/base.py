@@ -45,14 +45,14 @@ class Pages(CursorPagination):
     max_page_size = 200
     page_size_query_param = "limit"
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any] | None:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
         try:
             return super().paginate_queryset(queryset, request, view)
         except (ValueError, OverflowError, DjangoValidationError) as error:
             raise errors.InvalidInput("the cursor is not one that was handed out", field="cursor") from error
 
     def get_ordering(self, request: Request, queryset: QuerySet[Any], view: Any) -> tuple[str, ...]:
-        return tuple(queryset.query.order_by)
+        return tuple(map(str, queryset.query.order_by))
 
 
 class RegistryView(APIView):

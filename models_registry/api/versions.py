@@ -7,7 +7,6 @@ import re
 from typing import Any
 
 from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.parsers import MultiPartParser
@@ -68,7 +67,8 @@ class Versions(VersionView):
         responses={200: shapes.VersionDetail, 202: shapes.VersionDetail},
     )
     def post(self, request: Request, name: str) -> Response:
-        self._check_may_publish(name, request.data.get("alias") or None)
+        alias: Any = request.data.get("alias")  # type: ignore[union-attr]
+        self._check_may_publish(name, alias or None)
         body = self.body()
         key = _idempotency_key(request)
         fingerprint = _fingerprint(name, body) if key else ""
@@ -90,7 +90,7 @@ class Versions(VersionView):
 
     def _submit(self, name: str, body: dict[str, Any]) -> ModelVersion:
         model, is_new = RegisteredModel.objects.get_or_create(project=self.project(), name=name)
-        file: UploadedFile = body["file"]
+        file: Any = body["file"]
         try:
             return publishing.submit(
                 model,

@@ -42,11 +42,11 @@ class Alias(models.Model):
             version = ModelVersion.objects.get(pk=version.pk)
             if version.status != ModelVersion.Status.READY:
                 raise errors.Conflict(f"version {version.number} is {version.status}, not ready", field="version")
-            alias = cls.objects.select_related("version").filter(model_id=version.model_id, name=name).first()
+            alias = Alias.objects.select_related("version").filter(model_id=version.model_id, name=name).first()
             if alias is not None and alias.version_id == version.pk:
                 return alias
             before = alias.version.number if alias else None
-            alias = alias or cls(model_id=version.model_id, name=name)
+            alias = alias or Alias(model_id=version.model_id, name=name)
             alias.version = version
             alias.save()
             alias._tell(DeploymentEvent.Verb.SET, before, version.number, who=who, why=why)
