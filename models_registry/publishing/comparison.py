@@ -11,9 +11,12 @@ from models_registry.runtime.signature import Tensors
 #: Largest relative difference of a probability or a value.
 TOLERANCE = 1e-5
 
-#: Below this share of the output's own scale a number is compared against the scale, because near zero a relative
-#: difference says nothing: a probability of 1e-9 that differs by 1e-14 is the same answer.
-_FLOOR = 1e-2
+#: Below it a probability is compared against it: near zero a relative difference says nothing, and float32, in which
+#: a probability and its complement share one rounding, cannot tell 1e-7 from 2e-7.
+PROBABILITY_FLOOR = 0.1
+
+#: The same for other numbers, as a share of the output's median size.
+_VALUE_FLOOR = 1e-2
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ def compare(native: Tensors, compiled: Tensors) -> Parity:
     rows = len(next(iter(native.values())))
     differ, worst, first = 0, 0.0, ""
     for name, wanted in native.items():
-        distance = distances(wanted, compiled[name])
+        distance = distances(name, wanted, compiled[name])
         if wanted.dtype.kind == "f":
             worst = max(worst, float(distance.max()))
         else:
@@ -56,29 +59,35 @@ def compare(native: Tensors, compiled: Tensors) -> Parity:
 
 def wrong_rows(native: Tensors, compiled: Tensors) -> np.ndarray:
     """Which rows are answered differently, as a mask."""
-    differs = [distances(wanted, compiled[name]) > TOLERANCE for name, wanted in native.items()]
+    differs = [distances(name, wanted, compiled[name]) > TOLERANCE for name, wanted in native.items()]
     return np.asarray(np.any(differs, axis=0))
 
 
-def distances(wanted: np.ndarray, found: np.ndarray) -> np.ndarray:
+def distances(name: str, wanted: np.ndarray, found: np.ndarray) -> np.ndarray:
     """One number per row: the largest relative difference of a float output, 0 or infinity for anything else."""
     rows = len(wanted)
     if found.size != wanted.size:
         return np.full(rows, np.inf)
     found = found.reshape(wanted.shape)
     if wanted.dtype.kind == "f":
-        apart = relative(wanted.astype(np.float64), found.astype(np.float64))
+        apart = relative(wanted.astype(np.float64), found.astype(np.float64), floor_of(name, wanted))
     else:
         apart = np.where(np.asarray(wanted != found), np.inf, 0.0)
     largest: np.ndarray = apart.reshape(rows, -1).max(axis=1)
     return largest
 
 
-def relative(wanted: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Relative differences, infinite where one of the two is no finite number and the other is."""
-    finite = wanted[np.isfinite(wanted)]
-    scale = float(np.abs(finite).max()) if finite.size else 1.0
+def relative(wanted: np.ndarray, found: np.ndarray, floor: float) -> np.ndarray:
+    """Differences relative to what is wanted, or to `floor` where that is larger; infinite where one is not finite."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        distance = np.abs(wanted - found) / np.maximum(np.abs(wanted), max(_FLOOR * scale, np.finfo(float).tiny))
+        distance = np.abs(wanted - found) / np.maximum(np.abs(wanted), max(floor, np.finfo(float).tiny))
     same = (wanted == found) | (np.isnan(wanted) & np.isnan(found))
     return np.where(same, 0.0, np.where(np.isfinite(distance), distance, np.inf))
+
+
+def floor_of(name: str, wanted: np.ndarray) -> float:
+    """Below which size numbers of this output are compared against that size."""
+    if name == "probabilities":
+        return PROBABILITY_FLOOR
+    finite = np.abs(wanted[np.isfinite(wanted)])
+    return _VALUE_FLOOR * float(np.median(finite)) if finite.size else 0.0

@@ -34,7 +34,7 @@ def run(examples: list[dict[str, Any]], signature: Signature, predict: Callable[
         for name, wanted in example["output"].items():
             if name not in outputs:
                 raise InvalidInput(f"example {at} expects {name!r}, which the model does not give", field="examples")
-            if not _same(wanted, outputs[name][0]):
+            if not _same(name, wanted, outputs[name][0]):
                 raise InvalidInput(
                     f"example {at}: {name} is {_plain(outputs[name][0])}, expected {wanted}", field="examples", row=at
                 )
@@ -58,12 +58,14 @@ def _of(instance: Mapping[str, Any], name: str) -> Any:
     return instance[name]
 
 
-def _same(wanted: Any, found: Any) -> bool:
+def _same(name: str, wanted: Any, found: Any) -> bool:
     left, right = np.asarray(wanted), np.asarray(found)
     if left.shape != right.shape:
         return False
     if left.dtype.kind in "iuf" and right.dtype.kind in "iuf":
-        return bool((comparison.relative(left.astype(float), right.astype(float)) <= comparison.TOLERANCE).all())
+        left, right = left.astype(float), right.astype(float)
+        distance = comparison.relative(left, right, comparison.floor_of(name, left))
+        return bool((distance <= comparison.TOLERANCE).all())
     return bool((left == right).all())
 
 

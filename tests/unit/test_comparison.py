@@ -30,9 +30,10 @@ def test_values_agree_within_the_tolerance(found: float, holds: bool) -> None:
     assert comparison.compare({"value": np.array([100.0])}, {"value": np.array([found])}).holds is holds
 
 
-def test_what_is_nothing_beside_the_outputs_scale_is_no_difference() -> None:
-    native, compiled = np.array([[1e-12, 1.0]]), np.array([[3e-12, 1.0]])
-    assert comparison.compare({"probabilities": native}, {"probabilities": compiled}).holds
+@pytest.mark.parametrize(("apart", "holds"), [(2e-7, True), (2e-6, False)])
+def test_a_tiny_probability_is_compared_by_its_absolute_difference(apart: float, holds: bool) -> None:
+    native, compiled = np.array([[1e-7, 1.0]]), np.array([[1e-7 + apart, 1.0]])
+    assert comparison.compare({"probabilities": native}, {"probabilities": compiled}).holds is holds
 
 
 def test_an_answer_of_another_size_is_no_parity() -> None:

@@ -103,14 +103,14 @@ def archives(good: bytes) -> Iterator[tuple[str, bytes]]:
         "0.exe",
         "1e1.npy",
     ):
-        yield f"with an entry {name!r}", zipped({"schema.json": b"{}", name: b"x"})
-    yield "schema.json twice", zipped([("schema.json", b"{}"), ("schema.json", b"{}")])
-    yield "names that differ in case", zipped({"schema.json": b"{}", "SCHEMA.JSON": b"{}"})
+        yield f"with an entry {name!r}", added(good, name, b"x")
+    yield "schema.json twice", added(good, "schema.json", b"{}")
+    yield "names that differ in case", added(good, "SCHEMA.JSON", b"{}")
     yield "no schema.json", zipped({"0.npy": b"x"})
     yield "no entries", zipped({})
-    yield "a bomb", zipped({"schema.json": b"{}", "0.npy": b"\0" * (40 * 2**20)})
+    yield "a bomb", added(good, "99.npy", b"\0" * (40 * 2**20))
     yield "a bomb in schema.json", zipped({"schema.json": b"[" * (20 * 2**20)})
-    yield "nested", zipped({"schema.json": b"{}", "0.npz": zipped({"0.npz": zipped({"x": b"\0" * 10**7})})})
+    yield "nested", added(good, "99.npz", zipped({"0.npz": zipped({"x": b"\0" * 10**7})}))
     yield (
         "60,000 entries",
         zipped({"schema.json": b"{}"} | {f"{i}.npy": b"" for i in range(60_000)}, zipfile.ZIP_STORED),
@@ -157,6 +157,13 @@ def zipped(entries: Any, method: int = zipfile.ZIP_DEFLATED) -> bytes:
             info.filename = name  # as given: the constructor would mend it
             archive.writestr(info, content, method)
     return buffer.getvalue()
+
+
+def added(good: bytes, name: str, content: bytes) -> bytes:
+    """A real skops file with one entry more: nothing but that entry is a reason to refuse it."""
+    with zipfile.ZipFile(io.BytesIO(good)) as archive:
+        entries = [(info.filename, archive.read(info)) for info in archive.infolist()]
+    return zipped([*entries, (name, content)])
 
 
 def schema(state: dict[str, Any]) -> bytes:
