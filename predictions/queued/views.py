@@ -166,15 +166,17 @@ def _accept(request: Request, wish: Wish, body: bytes) -> HttpResponse:
     until = began + manner.wait_s - ANSWER_S
     with WAITERS.place(identifier) as waiter:
         accepted, draft = submission.submit(asked, identifier=identifier, timeout=limit_s)
-        if waiter is None or not _wait(waiter, accepted, until):
+        if waiter is None or not _wait(waiter, accepted, principal, until):
             return _accepted(request, manner, accepted, draft)
     return _shown(request, results.find(principal.project_id, principal.project, accepted.id), accepted)
 
 
-def _wait(waiter: Waiter, accepted: Accepted, until: float) -> bool:
+def _wait(waiter: Waiter, accepted: Accepted, principal: Principal, until: float) -> bool:
     """True when the prediction has ended in time."""
     if accepted.replayed:
         WAITERS.move(waiter, accepted.id)
+        if results.find(principal.project_id, principal.project, accepted.id).ended:
+            return True
     return waiter.wait(until - time.monotonic())
 
 
