@@ -68,9 +68,11 @@ def document_errors(result: dict[str, Any], generator: Any, request: Any, public
         name, media = _shape_of(path)
         content = {media: {"schema": {"$ref": f"#/components/schemas/{name}"}}}
         for verb in _VERBS & operations.keys():
+            operation = operations[verb]
+            operation.setdefault("summary", operation["operationId"].replace("_", " ").capitalize())
             texts = _READING if verb == "get" else {**_READING, **_WRITING}
             for status, text in texts.items():
-                operations[verb]["responses"].setdefault(status, {"description": text, "content": content})
+                operation["responses"].setdefault(status, {"description": text, "content": content})
     return result
 
 

@@ -1,14 +1,16 @@
 """Every path of the site, explicitly."""
 
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path
-from django.views.generic import TemplateView
+from django.views.generic import RedirectView, TemplateView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from serving_site import openapi, pages  # noqa: F401 - importing openapi registers how a key is documented
 
 urlpatterns = [
     path("", pages.home, name="home"),
+    path("favicon.ico", RedirectView.as_view(url=static("serving/icon.svg"))),
     path("robots.txt", TemplateView.as_view(template_name="site/robots.txt", content_type="text/plain")),
     path("admin/", admin.site.urls),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),

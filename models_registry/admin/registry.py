@@ -56,6 +56,7 @@ class AliasInline(ReadOnly, TabularInline):
     model = Alias
     fields = readonly_fields = ["name", "answers", "verbs"]
     extra = 0
+    hide_title = True
     verbose_name_plural = "aliases"
 
     @display(description="answers with")
@@ -75,6 +76,7 @@ class VersionInline(ReadOnly, TabularInline):
     model = ModelVersion
     fields = readonly_fields = ["link", "status", "runtime", "format", "created_by", "created_at"]
     extra = 0
+    hide_title = True
     per_page = 10
     ordering = ["-number"]
     verbose_name_plural = "versions"

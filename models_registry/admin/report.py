@@ -50,8 +50,8 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": str(step.get("name", "")).replace("_", " "),
         "colour": _COLOURS.get(outcome, "good"),
-        "outcome": f"{outcome} – {detail}" if detail else outcome,
-        "took": seconds(step.get("seconds")),
+        "outcome": detail if detail and outcome == "ok" else f"{outcome}: {detail}".removesuffix(": "),
+        "took": seconds(step.get("seconds")) if step.get("seconds") else "< 1 ms",
     }
 
 
