@@ -26,6 +26,7 @@ class Campaign:
     seed: int = 1
     drain_limit_s: float = DRAIN_LIMIT_S
     hard_limit_s: float = 10.0
+    retry_s: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def run(
     server.start()
     try:
         book = ClientLedger(folder / "client.jsonl")
-        load = Load(server.port, known, book, seed=campaign.seed, rate=campaign.rate)
+        load = Load(server.port, known, book, seed=campaign.seed, rate=campaign.rate, retry_s=campaign.retry_s)
         mover = nemesis.AliasMover(server.port, known)
         load.start(limit=campaign.calls)
         mover.start()

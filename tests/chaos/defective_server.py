@@ -6,6 +6,7 @@ of the product switches them on.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -80,6 +81,7 @@ DEFECTS: dict[str, Callable[[], None]] = {
 
 def load_with(defect: str) -> supervisor.Application:
     """In the worker process: the application's modules first, then the defect, then the threads."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "serving_site.settings")
     import django
 
     django.setup()

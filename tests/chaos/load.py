@@ -15,8 +15,6 @@ from tests.chaos import oracle
 from tests.chaos.ledger import Call, ClientLedger, Outcome
 from tests.chaos.stage import Stage
 
-#: Tries of a queued call with one key while its fate is unknown or it is refused for now.
-TRIES = 40
 CALL_LIMIT_S = 20.0
 #: What tells a client to come again; nothing was accepted.
 REFUSED = (408, 425, 429, 503)
@@ -25,11 +23,22 @@ REFUSED = (408, 425, 429, 503)
 class Load:
     """`threads` clients that call one after the other, alternating doors, models, versions and ways to wait."""
 
-    def __init__(self, port: int, stage: Stage, ledger: ClientLedger, *, seed: int, rate: float, threads: int = 8):
+    def __init__(
+        self,
+        port: int,
+        stage: Stage,
+        ledger: ClientLedger,
+        *,
+        seed: int,
+        rate: float,
+        retry_s: float = 20.0,
+        threads: int = 8,
+    ) -> None:
         self._port, self._stage, self._ledger = port, stage, ledger
         self._numbers = itertools.count(1)
         self._seed = seed
         self._pause = threads / rate
+        self._retry_s = retry_s
         self._ended = threading.Event()
         self._limit: int | None = None
         self._threads = [
@@ -79,10 +88,12 @@ class Load:
         connection.close()
 
     def _until_known(self, connection: Connection, call: Call, chance: random.Random) -> None:
-        for attempt in range(TRIES):
-            if self._try(connection, call, chance).kind == "acknowledged":
-                return
-            time.sleep(min(1.0, 0.1 * 2**attempt) * chance.uniform(0.5, 1.5))
+        """Try with the same key while the fate is unknown or the server refuses for now, `retry_s` in all."""
+        end = time.monotonic() + self._retry_s
+        wait = 0.1
+        while self._try(connection, call, chance).kind != "acknowledged" and time.monotonic() < end:
+            time.sleep(wait * chance.uniform(0.5, 1.5))
+            wait = min(1.0, 2 * wait)
 
     def _try(self, connection: Connection, call: Call, chance: random.Random) -> Outcome:
         self._ledger.sent(call)

@@ -11,7 +11,7 @@ from serving_site.supervisor import PROCESS_ENVIRONMENT
 from tests.chaos import campaign, report
 from tests.chaos.defective_server import DEFECTS
 
-SHORT = campaign.Campaign(calls=200, rate=60.0, drain_limit_s=20.0, hard_limit_s=2.0)
+SHORT = campaign.Campaign(calls=200, rate=60.0, drain_limit_s=20.0, hard_limit_s=2.0, retry_s=2.0)
 LIMITS = {**PROCESS_ENVIRONMENT, "LEASE_S": "3", "KEEPER_INTERVAL_S": "1"}
 RED_BY = {"none": None, "publish_before_commit": "non_terminal", "version_resolved_in_the_worker": "wrong"}
 
