@@ -35,10 +35,16 @@ def opened() -> Spool:
 
 
 def append(payload: bytes) -> None:
-    """Keep one encoded call (`records.encode_call`). Raises `SpoolFull`."""
+    """Keep one encoded call (`records.encode_call`).
+
+    Raises `SpoolFull`, unless the setting prefers an answer to its record: then the loss is counted.
+    """
     try:
         opened().append(payload)
     except SpoolFull:
+        if settings.SERVING["ANSWER_WITHOUT_RECORD"]:
+            metrics.count_records("lost", 1)
+            return
         metrics.count(metrics.SPOOL_REFUSALS)
         raise
 

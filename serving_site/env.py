@@ -107,6 +107,9 @@ LEDGER_RETENTION_S = read(
     "LEDGER_RETENTION_S", "float", 7 * 86_400.0, "Seconds a recorded prediction stays in the ledger."
 )
 SPOOL_LIMIT = read("SPOOL_LIMIT", "int", 2 * 2**30, "Most bytes of online records not yet in the record store.")
+ANSWER_WITHOUT_RECORD = read(
+    "ANSWER_WITHOUT_RECORD", "bool", False, "Answer online calls although the spool is full; what is lost is counted."
+)
 DRAIN_S = read("DRAIN_S", "float", 20.0, "Seconds a stopping server gives to what is running.")
 CHILD_MEMORY_LIMIT = read("CHILD_MEMORY_LIMIT", "int", 2 * 2**30, "Address space of a model's process, bytes.")
 PUBLISH_LIMIT_S = read("PUBLISH_LIMIT_S", "float", 300.0, "Seconds publishing one version may take.")

@@ -243,6 +243,7 @@ SERVING = {
         "RESULT_TTL",
         "LEDGER_RETENTION_S",
         "SPOOL_LIMIT",
+        "ANSWER_WITHOUT_RECORD",
         "DRAIN_S",
         "CHILD_MEMORY_LIMIT",
         "PUBLISH_LIMIT_S",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
 from django.test import Client
 
-from monitoring import health, spooling
+from monitoring import health, metrics, spooling
 from monitoring.health import Part, State
+from monitoring.spool import SpoolFull
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
@@ -90,6 +92,32 @@ def test_before_its_gate_the_process_is_not_ready(part):
     answer = Client().get("/health/ready")
     assert answer.status_code == 503
     assert answer.json()["parts"]["first snapshot"]["detail"] == "not yet"
+
+
+@pytest.fixture
+def full_spool(settings, tmp_path):
+    settings.SPOOL_DIR = tmp_path
+    settings.SERVING = {**settings.SERVING, "SPOOL_LIMIT": 16 * 1024}
+    spooling.close()
+    for _ in range(4 * 4):
+        with contextlib.suppress(SpoolFull):
+            spooling.append(bytes(1500))
+    yield
+    spooling.close()
+
+
+def test_a_full_spool_refuses_and_counts(full_spool):
+    before = metrics.value(metrics.SPOOL_REFUSALS)
+    with pytest.raises(SpoolFull):
+        spooling.append(bytes(1500))
+    assert metrics.value(metrics.SPOOL_REFUSALS) == before + 1
+
+
+def test_a_setting_prefers_answers_to_records_and_counts_what_is_lost(full_spool, settings):
+    settings.SERVING = {**settings.SERVING, "ANSWER_WITHOUT_RECORD": True}
+    before = metrics.value(metrics.RECORDS, ("lost",))
+    spooling.append(bytes(1500))
+    assert metrics.value(metrics.RECORDS, ("lost",)) == before + 1
 
 
 @pytest.mark.django_db(transaction=True)
