@@ -12,7 +12,6 @@ from models_registry.errors import InvalidInput
 from models_registry.publishing import features, samples
 from models_registry.publishing.samples import Sample
 from models_registry.runtime import onnx as onnx_runtime
-from models_registry.runtime import sklearn
 from models_registry.runtime.signature import DTYPES, Signature, Tensors, TensorSpec
 
 _DATATYPES = {dtype: name for name, dtype in DTYPES.items()}
@@ -23,6 +22,9 @@ _PROBED_COLUMNS = 200
 
 def of_estimator(model: Any, table: bytes | None) -> tuple[Signature, Sample]:
     """Signature and sample rows of a scikit-learn model; `table` is a person's CSV. Raises `InvalidInput`."""
+    # Here, because an ONNX file needs no scikit-learn, whose import takes seconds.
+    from models_registry.runtime import sklearn
+
     kind = sklearn.kind_of(model)
     known = features.features_of(model)
     if not known:
