@@ -107,7 +107,7 @@ class RecordAdmin(ModelAdmin):
 
     @display(description="completed at")
     def completed_at(self, row: RecordRow) -> str:
-        return str(_document(row)["completed_at"])
+        return str(_document(row)["completed_at"])[:19].replace("T", " ")
 
     @display(description="key")
     def key(self, row: RecordRow) -> str:

@@ -35,6 +35,9 @@ FIELDS = (
     "count",
 )
 
+#: Asked every few seconds by machines: only what is wrong with them is worth a line.
+PROBES = ("/health/", "/metrics")
+
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
 _prediction_id: ContextVar[str] = ContextVar("prediction_id", default="")
 
@@ -108,7 +111,9 @@ class AccessLog:
 
     @staticmethod
     def _log(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
-        access.info(
+        is_probe = request.path.startswith(PROBES) and response.status_code == 200
+        access.log(
+            logging.DEBUG if is_probe else logging.INFO,
             "%s %s",
             request.method,
             request.path,

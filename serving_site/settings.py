@@ -53,10 +53,10 @@ INSTALLED_APPS = [
     "monitoring",
 ]
 MIDDLEWARE = [
-    "monitoring.logs.AccessLog",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "monitoring.logs.AccessLog",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

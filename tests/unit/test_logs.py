@@ -55,8 +55,14 @@ def test_ids_are_on_every_line_inside_and_on_none_outside():
 )
 def test_a_request_keeps_its_id_when_it_is_one(caplog, sent, is_kept):
     with caplog.at_level(logging.INFO, logger="monitoring.access"):
-        answer = Client().get("/health/live?secret=1", headers={"x-request-id": sent})
+        answer = Client().get("/robots.txt?secret=1", headers={"x-request-id": sent})
     assert (answer["X-Request-ID"] == sent) is is_kept
     (line,) = [record for record in caplog.records if record.name == "monitoring.access"]
-    assert (line.path, line.status) == ("/health/live", 200)
+    assert (line.path, line.status) == ("/robots.txt", 200)
     assert "secret" not in logs.JsonFormatter().format(line)
+
+
+def test_probes_that_are_well_leave_no_line(caplog):
+    with caplog.at_level(logging.INFO, logger="monitoring.access"):
+        Client().get("/health/live")
+    assert not [record for record in caplog.records if record.name == "monitoring.access"]
