@@ -59,7 +59,7 @@ def choose(entry: Entry, wanted: str | None) -> Route:
 
     Nothing goes live by itself: without a champion a request has to name a version or an alias.
     """
-    if wanted is not None and wanted.isdigit() and len(wanted) < 10:
+    if wanted is not None and wanted.isascii() and wanted.isdigit() and len(wanted) < 10:
         version = entry.versions.get(int(wanted))
         if version is not None:
             return Route(version, f"version {version.number}")

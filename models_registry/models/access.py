@@ -105,7 +105,7 @@ class ApiKey(models.Model):
     def named(cls, wanted: str, *, project_id: int) -> ApiKey:
         """The project's key by id or by its first characters; raises `NotFound`, `Conflict` if several begin so."""
         mine = cls.objects.filter(project_id=project_id).select_related("project")
-        if wanted.isdigit() and len(wanted) < 19:
+        if wanted.isascii() and wanted.isdigit() and len(wanted) < 19:
             found = list(mine.filter(pk=int(wanted)))
         else:
             found = list(mine.filter(prefix=wanted.replace("\x00", ""))[:2])

@@ -43,7 +43,11 @@ def body_of(request: Request, limit: int) -> bytes:
     if kind and not _JSON.fullmatch(kind):
         raise errors.EncodingNotSupported(f"send application/json in UTF-8, not {kind[:80]!r}")
     coding = encodings.check(meta.get("HTTP_CONTENT_ENCODING", ""))
-    return encodings.decompress(request._request.body, coding, limit=limit)
+    body = request._request.body
+    if len(body) != int(length):
+        # The client left before all was sent: half a body that happens to parse is not what it meant.
+        raise errors.Malformed(f"the body ends after {len(body)} of {length} bytes")
+    return encodings.decompress(body, coding, limit=limit)
 
 
 def request_id_of(request: Request) -> str:

@@ -72,7 +72,7 @@ def shapes() -> Iterator[Case]:
         "text element": [[1, 2, 3, "4"]],
         "bool element": [[1, 2, 3, True]],
         "null element": [[1, 2, 3, None]],
-        "too large": [[1, 2, 3, 1e39]],
+        "too large": [[1, 2, 3, 10**400]],
         "unknown column": [{"x": 1}],
         "mixed": [[1, 2, 3, 4], {}],
         "million": [0] * 1_000_000,

@@ -101,7 +101,7 @@ def paths() -> Iterator[Case]:
 
 
 def methods() -> Iterator[Case]:
-    ways = frozenset({0, 200, 400, 401, 403, 404, 405, 411, 415, 501})
+    ways = frozenset({0, 200, 302, 400, 401, 403, 404, 405, 411, 415, 501})
     for path in (INFER, PREDICTIONS, MODELS, "/v2", "/health/live", "/metrics", "/admin/", "/nowhere"):
         for method in (
             "PUT",
