@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.db.models.signals import post_save
+
 from models_registry import snapshot
+from models_registry.models import ModelVersion
 from models_registry.routing import Version
 from monitoring import health, metrics
 from monitoring.health import Part, State
@@ -18,6 +23,7 @@ def connect() -> None:
     health.register("snapshot", registry_snapshot, is_gate=True)
     health.register("models", models, is_gate=True)
     health.register("queue", queue)
+    post_save.connect(_forget_retired, sender=ModelVersion, dispatch_uid="forget-retired")
     metrics.provide(metrics.OPEN_PREDICTIONS, open_predictions)
     metrics.provide(metrics.LOADED_MODELS, lambda: {(): snapshot.loaded_count()})
     metrics.provide(metrics.MODEL_MEMORY, model_memory)
@@ -75,6 +81,12 @@ def model_memory() -> dict[tuple[str, ...], float]:
 def snapshot_age() -> dict[tuple[str, ...], float]:
     age = snapshot.age()
     return {} if age == float("inf") else {(): age}
+
+
+def _forget_retired(instance: ModelVersion, **_: Any) -> None:
+    """Labels name versions that can answer; a retired one's series end with it."""
+    if instance.status == ModelVersion.Status.RETIRED:
+        metrics.forget((instance.model.project.name, instance.model.name, str(instance.number)))
 
 
 def _aliased() -> list[Version]:

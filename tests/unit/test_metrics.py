@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY, generate_latest
@@ -61,6 +62,14 @@ def test_every_declared_metric_is_exported_under_its_name_and_no_other_of_ours()
     ours = {name for name in exported if not name.startswith("serving_django_")}
     assert {item.name for item in metrics.DECLARED} == ours
     assert all(item.help.endswith(".") or ";" in item.help for item in metrics.DECLARED)
+
+
+def test_readme_lists_every_metric_and_no_other():
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    listed = [line for line in readme.splitlines() if line.startswith("| `serving_")]
+    assert listed == [
+        f"| `{item.name}` | {item.kind} | {', '.join(item.labels) or '—'} | {item.help} |" for item in metrics.DECLARED
+    ]
 
 
 def test_labels_are_bounded_whatever_is_thrown_at_them():

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from models_registry import snapshot
+from models_registry.models import ModelVersion, RegisteredModel
 from monitoring import metrics
 from monitoring.health import State
 from serving_site import watching
@@ -27,6 +28,17 @@ def test_a_registry_that_is_not_read_any_more_is_told(watched, monkeypatch):
     assert watching.registry_snapshot().state is State.OK
     monkeypatch.setattr(watching, "STALE_S", -1.0)
     assert watching.registry_snapshot().state is State.DEGRADED
+
+
+def test_the_series_of_a_retired_version_end_with_it(watched):
+    model = RegisteredModel.objects.create(project=watched.ours, name="wine")
+    version = ModelVersion.objects.create(model=model, number=1, digest="cd" * 32, status="ready")
+    labels = ("ours", "wine", "1")
+    metrics.observe_prediction(labels, protocol="oip", status="succeeded", total_s=0.1)
+    assert metrics.value(metrics.QUEUE_SECONDS, labels) == 1
+    version.retire(who="test")
+    assert metrics.value(metrics.QUEUE_SECONDS, labels) == 0
+    assert metrics.value(metrics.PREDICTIONS, (*labels, "oip", "succeeded")) == 0
 
 
 def test_the_queue_answers():
