@@ -1,24 +1,21 @@
 """The cast: a few tiny real models that the tests of every room play with.
 
-Compiled ones are graphs built here; native ones are loader functions of this module, run in a model's child process.
+Compiled ones are graphs built here; native ones are the loaders of `tests.misbehaving`, run in a child process.
 """
 
 from __future__ import annotations
 
 import functools
-import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from models_registry.runtime.signature import Signature, Tensors, TensorSpec
+from models_registry.runtime.signature import Signature, TensorSpec
+from tests.misbehaving import MAGIC
 
-#: The value that makes a native member of the cast misbehave; any other row is answered.
-MAGIC = 13.0
+__all__ = ["MAGIC", "Member", "adder", "classifier", "native", "register", "slow", "text"]
 
 _VALUE = TensorSpec("value", "FP64", (-1,))
 _ROWS_OF_TWO = TensorSpec("input", "FP64", (-1, 2), columns=("a", "b"))
@@ -185,7 +182,7 @@ def native(kind: str) -> Member:
     from models_registry.runtime import loading
 
     format_ = f"cast-{kind}"
-    loading.LOADERS[format_] = f"tests.cast:load_{kind}"
+    loading.LOADERS[format_] = f"tests.misbehaving:load_{kind}"
     return Member(format_.encode(), Signature((_ROWS_OF_TWO,), (_VALUE,)), format=format_)
 
 
@@ -222,54 +219,6 @@ def register(project: str, name: str, member: Member, *, alias: str | None = "ch
     if alias:
         Alias.point(version, alias, who="cast")
     return version
-
-
-# What runs in a child ---------------------------------------------------------------------------------------
-
-
-def _load(misbehave: Callable[[], Any]) -> Callable[[Tensors], Tensors]:
-    def predict(inputs: Tensors) -> Tensors:
-        rows = inputs["input"]
-        value = rows.sum(axis=1)
-        if (rows == MAGIC).any():
-            replaced = misbehave()
-            value = value if replaced is None else np.where((rows == MAGIC).any(axis=1), replaced, value)
-        return {"value": value}
-
-    return predict
-
-
-def load_plain(path: Path, signature: Signature) -> Any:
-    return _load(lambda: None)
-
-
-def load_raising(path: Path, signature: Signature) -> Any:
-    def misbehave() -> None:
-        raise ValueError("thirteen is not a number I add")
-
-    return _load(misbehave)
-
-
-def load_crashing(path: Path, signature: Signature) -> Any:
-    return _load(lambda: os._exit(7))
-
-
-def load_segfaulting(path: Path, signature: Signature) -> Any:
-    import ctypes
-
-    return _load(lambda: ctypes.string_at(0))
-
-
-def load_hanging(path: Path, signature: Signature) -> Any:
-    return _load(lambda: time.sleep(3600))
-
-
-def load_greedy(path: Path, signature: Signature) -> Any:
-    return _load(lambda: np.ones(1 << 40).sum() and None)
-
-
-def load_nan(path: Path, signature: Signature) -> Any:
-    return _load(lambda: np.nan)
 
 
 # Graphs -----------------------------------------------------------------------------------------------------

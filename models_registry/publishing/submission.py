@@ -66,9 +66,12 @@ def submit(
 
 
 def resume_interrupted() -> int:
-    """Enqueue every version that is still `publishing`; return how many."""
-    versions = list(ModelVersion.objects.filter(status=ModelVersion.Status.PUBLISHING).exclude(task_id=""))
+    """Enqueue every version that is still `publishing`, a command's as well; return how many."""
+    versions = list(ModelVersion.objects.filter(status=ModelVersion.Status.PUBLISHING))
     for version in versions:
+        if not version.task_id:
+            version.task_id = str(uuid.uuid4())
+            version.save(update_fields=["task_id"])
         _enqueue(version)
     return len(versions)
 

@@ -98,7 +98,7 @@ def test_a_loader_that_fails_says_why() -> None:
     member = cast.adder()
     with (
         closing(
-            NativePredictor(Path("x"), member.signature, loader="tests.cast:nobody", memory_limit=1 << 30)
+            NativePredictor(Path("x"), member.signature, loader="tests.misbehaving:nobody", memory_limit=1 << 30)
         ) as predictor,
         pytest.raises(errors.ModelRaised, match="nobody"),
     ):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from django.db import connections
+from django_celery_results.models import TaskResult
 
 from models_registry import artifacts, errors, publishing
 from models_registry.models import ModelVersion, RegisteredModel
@@ -19,6 +21,7 @@ from models_registry.publishing.report import STEPS
 from models_registry.reading import as_version
 from models_registry.runtime import loading
 from models_registry.runtime.sandbox import Sandbox
+from serving_site.celery import CeleryThread
 from tests import cast
 from tests.integration.publishing import models
 
@@ -197,18 +200,49 @@ def test_publishing_a_version_that_is_ready_changes_nothing(published: Publish) 
     assert publishing.publish(version.pk).ready_at == version.ready_at
 
 
+@pytest.fixture
+def worker() -> Iterator[None]:
+    thread = CeleryThread("operations", concurrency=1)
+    thread.start()
+    yield
+    thread.stop(10)
+
+
+def finished(version: ModelVersion) -> ModelVersion:
+    until = time.monotonic() + 60
+    while version.status == "publishing":
+        assert time.monotonic() < until
+        time.sleep(0.05)
+        version.refresh_from_db()
+    return version
+
+
+def result_of(version: ModelVersion) -> TaskResult:
+    until = time.monotonic() + 10
+    while True:
+        result = TaskResult.objects.filter(task_id=version.task_id, status="SUCCESS").first()
+        if result is not None:
+            return result
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 @pytest.mark.django_db(transaction=True)
-def test_the_task_is_asked_for_after_the_commit_and_leaves_a_result(model: RegisteredModel) -> None:
-    from django_celery_results.models import TaskResult
+def test_the_task_publishes_after_the_commit_and_leaves_a_result(model: RegisteredModel, worker: None) -> None:
+    version = publishing.submit(model, cast.adder().model, filename="adder", who="alice", alias="champion")
+    assert finished(version).status == "ready", version.reason
+    result = result_of(version)
+    assert result.task_name == "models_registry.publish_version"
+    assert '"status": "ready"' in result.result
+    assert model.aliases.get(name="champion").version_id == version.pk
 
-    from models_registry.publishing import tasks
 
-    version = publishing.submit(model, cast.adder().model, filename="adder", who="alice")
-    assert version.task_id
-    tasks.publish_version.apply(args=(str(version.pk),), task_id=version.task_id)
-    version.refresh_from_db()
-    assert version.status == "ready"
-    assert TaskResult.objects.filter(task_id=version.task_id).exists() or tasks.publish_version.ignore_result is False
+@pytest.mark.django_db(transaction=True)
+def test_publishing_that_was_cut_short_is_taken_up_again(model: RegisteredModel, worker: None) -> None:
+    version = publishing.submit(model, cast.adder().model, filename="adder", who="alice", enqueue=False)
+    assert publishing.resume_interrupted() == 1
+    assert finished(version).status == "ready"
+    assert publishing.resume_interrupted() == 0
 
 
 def test_an_artefact_changed_on_disk_is_rejected_and_not_loaded(

@@ -1,0 +1,60 @@
+"""The native members of the cast: loaders that a model's child process runs. They add, and misbehave on `MAGIC`."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models_registry.runtime.signature import Signature, Tensors
+
+#: The value that makes a native member misbehave; any other row is answered.
+MAGIC = 13.0
+
+
+def _load(misbehave: Callable[[], Any]) -> Callable[[Tensors], Tensors]:
+    def predict(inputs: Tensors) -> Tensors:
+        rows = inputs["input"]
+        value = rows.sum(axis=1)
+        if (rows == MAGIC).any():
+            replaced = misbehave()
+            value = value if replaced is None else np.where((rows == MAGIC).any(axis=1), replaced, value)
+        return {"value": value}
+
+    return predict
+
+
+def load_plain(path: Path, signature: Signature) -> Any:
+    return _load(lambda: None)
+
+
+def load_raising(path: Path, signature: Signature) -> Any:
+    def misbehave() -> None:
+        raise ValueError("thirteen is not a number I add")
+
+    return _load(misbehave)
+
+
+def load_crashing(path: Path, signature: Signature) -> Any:
+    return _load(lambda: os._exit(7))
+
+
+def load_segfaulting(path: Path, signature: Signature) -> Any:
+    return _load(lambda: ctypes.string_at(0))
+
+
+def load_hanging(path: Path, signature: Signature) -> Any:
+    return _load(lambda: time.sleep(3600))
+
+
+def load_greedy(path: Path, signature: Signature) -> Any:
+    return _load(lambda: np.ones(1 << 40).sum() and None)
+
+
+def load_nan(path: Path, signature: Signature) -> Any:
+    return _load(lambda: np.nan)
