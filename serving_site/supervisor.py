@@ -103,7 +103,16 @@ def _run(env: Any, lock: DataLock, load: Callable[[], Application], started: flo
         lock.tell(pid=supervisor, worker=os.getpid(), url=env.URL)
         return load()
 
-    server = MPServer(
+    class Server(MPServer):
+        """Granian's supervisor, which says when it is ready."""
+
+        def startup(self, *args: Any, **kwargs: Any) -> None:
+            super().startup(*args, **kwargs)
+            # Only now: the worker is forked, and a thread that runs at that moment may leave it an import lock that
+            # nobody will ever release.
+            _announce(env, self, started)
+
+    server = Server(
         target="serving_site.wsgi:application",
         address=env.HOST,
         port=env.PORT,
@@ -120,7 +129,6 @@ def _run(env: Any, lock: DataLock, load: Callable[[], Application], started: flo
     )
     # A closed terminal ends the server; to Granian SIGHUP would mean a second worker beside the first.
     server.on_startup(lambda: signal.signal(signal.SIGHUP, server.signal_handler_interrupt))
-    server.on_startup(lambda: _announce(env, server, started))
     try:
         server.serve(spawn_target=_serve_and_drain, target_loader=load_in_worker, wrap_loader=False)
     except SystemExit as end:
