@@ -217,7 +217,8 @@ def authenticate(header: str | None) -> Principal:
     if found is None and header:
         found = _look_up(now, header)
     if found is None:
-        raise errors.NotAuthenticated("send a key that is valid: Authorization: Bearer <key>")
+        hint = "the key is unknown, revoked or expired" if header else "send a key: Authorization: Bearer <key>"
+        raise errors.NotAuthenticated(hint)
     if header:
         _holder.used[found.project_id, found.key] = time.time()
     return found

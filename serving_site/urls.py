@@ -18,6 +18,7 @@ urlpatterns = [
     path("", include("monitoring.urls")),
     path("api/", include("models_registry.api.urls")),
     path("", include("predictions.urls")),
+    path("", include("predictions.online.urls")),
 ]
 
 handler400 = "serving_site.api.handler400"

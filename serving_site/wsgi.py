@@ -1,8 +1,117 @@
-"""The WSGI application."""
+"""The WSGI application: health and the lane in front of Django, and Django within its share of the threads."""
+
+from __future__ import annotations
 
 import os
 
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "serving_site.settings")
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "serving_site.settings")
-application = get_wsgi_application()
+django_application = get_wsgi_application()
+
+from models_registry import errors  # noqa: E402 - models are importable only once Django is set up
+from predictions import places  # noqa: E402
+from predictions.online.lane import Lane, declared_length  # noqa: E402
+from serving_site import api  # noqa: E402
+
+Environ = dict[str, Any]
+StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+
+LIVE_PATHS = frozenset(["/health/live", "/v2/health/live"])
+_LIVE = b'{"live":true}'
+_LIVE_HEADERS = [("Content-Type", "application/json"), ("Content-Length", str(len(_LIVE)))]
+
+#: Largest body of the paths that begin so; of any other path a form's worth.
+_BODY_LIMITS = (
+    ("/v2", settings.SERVING["ONLINE_BODY_LIMIT"]),
+    ("/v1", settings.SERVING["QUEUED_BODY_LIMIT"]),
+    # A little more than the artefact: the parts of a multipart body around it.
+    ("/api", settings.SERVING["UPLOAD_LIMIT"] + 2**20),
+    ("/admin", settings.SERVING["UPLOAD_LIMIT"] + 2**20),
+)
+_OTHER_LIMIT = 2**20
+
+
+def render(error: BaseException, path: str = "/v2") -> tuple[int, list[tuple[str, str]], bytes]:
+    """Status, headers and body of an error that Django never sees."""
+    found = api.as_domain_error(error) or api.Said("internal", "something here is broken; it was logged")
+    return api.render_error(found, api.family_of(path) or api.PROBLEM)
+
+
+def bounded_django(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Django, for bodies of a declared and allowed length, while it holds less than its share of the threads."""
+    path = environ["PATH_INFO"]
+    try:
+        declared_length(environ, _limit_of(path))
+        if not places.DJANGO.take():
+            raise errors.Unavailable("the server has all places for requests of this kind taken", retry_after=1)
+    except errors.DomainError as error:
+        status, headers, body = render(error, path)
+        start_response(f"{status} {HTTPStatus(status).phrase}", headers)
+        return [body]
+    return _within_place(environ, start_response)
+
+
+def _within_place(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """The place is left when the answer is made, or, where it is made while it is sent, when it was sent."""
+    is_streaming = False
+    try:
+        response = django_application(environ, start_response)
+        is_streaming = bool(getattr(response, "streaming", False))
+        return _Streamed(response) if is_streaming else response
+    finally:
+        if not is_streaming:
+            places.DJANGO.leave()
+
+
+class _Streamed:
+    """A streaming answer that leaves its place once, however the server ends with it."""
+
+    def __init__(self, response: Any) -> None:
+        self._response = response
+        self._left = threading.Lock()
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._response
+        finally:
+            self._leave()
+
+    def close(self) -> None:
+        self._leave()
+        self._response.close()
+
+    def __del__(self) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._left.acquire(blocking=False):
+            places.DJANGO.leave()
+
+
+def _limit_of(path: str) -> int:
+    return next((limit for prefix, limit in _BODY_LIMITS if path.startswith(prefix)), _OTHER_LIMIT)
+
+
+_lane = Lane(bounded_django, render_error=render)
+
+
+def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Every request of the site."""
+    if environ["PATH_INFO"] in LIVE_PATHS and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+        start_response("200 OK", _LIVE_HEADERS)
+        return [_LIVE if environ["REQUEST_METHOD"] == "GET" else b""]
+    return _lane(environ, start_response)
+
+
+if os.environ.get("SERVING_ROLE") == "web" and settings.EMBEDDED:
+    from serving_site import embedded
+
+    embedded.start()

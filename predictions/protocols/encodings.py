@@ -14,17 +14,25 @@ _STEP = 64 * 1024
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
+def check(coding: str) -> str:
+    """The coding a `Content-Encoding` names, "" for none; raises `EncodingNotSupported`, the body still unread."""
+    name = coding.strip().lower()
+    if name in ("", "identity"):
+        return ""
+    if name not in _WINDOWS:
+        raise EncodingNotSupported(f"content coding {name[:40]!r} is not read: send gzip, deflate or none")
+    return name
+
+
 def decompress(body: bytes, coding: str, *, limit: int) -> bytes:
     """The body without its `Content-Encoding`.
 
     Raises `EncodingNotSupported` for any but one of gzip and deflate, `TooLarge` as soon as `limit` bytes are
     passed, `InvalidInput` for damaged or unfinished data.
     """
-    name = coding.strip().lower()
-    if name in ("", "identity"):
+    name = check(coding)
+    if not name:
         return body
-    if name not in _WINDOWS:
-        raise EncodingNotSupported(f"content coding {name[:40]!r} is not read: send gzip, deflate or none")
     engine = zlib.decompressobj(_WINDOWS[name])
     parts: list[bytes] = []
     size = 0

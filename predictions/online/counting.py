@@ -1,0 +1,35 @@
+"""What the online path counts: ended predictions by version, refused requests by code. Never in a prediction's way."""
+
+from __future__ import annotations
+
+from models_registry.routing import Route
+from monitoring import metrics
+from predictions.online.recording import PROTOCOL, Call
+
+
+def answered(call: Call) -> None:
+    _ended(call, "succeeded", "")
+
+
+def failed(call: Call, code: str) -> None:
+    _ended(call, "failed", code)
+
+
+def refused(code: str, route: Route | None = None) -> None:
+    """A request that got no record; a version's own refusals are also counted as its errors."""
+    metrics.count(metrics.REFUSALS, (PROTOCOL, code))
+    if route is not None:
+        version = route.version
+        metrics.count(metrics.ERRORS, (version.project, version.model, str(version.number), code))
+
+
+def _ended(call: Call, status: str, code: str) -> None:
+    version = call.route.version
+    metrics.observe_prediction(
+        (version.project, version.model, str(version.number)),
+        protocol=PROTOCOL,
+        status=status,
+        total_s=call.total_s,
+        inference_s=call.inference_s,
+        error_code=code,
+    )

@@ -1,0 +1,101 @@
+"""The record of an online call, written into the spool before the answer leaves."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from models_registry import errors
+from models_registry.principals import Principal
+from models_registry.routing import Route
+from models_registry.runtime.signature import Signature, Tensors, TensorSpec
+from monitoring import keeping, records, spooling
+from monitoring.ids import mint
+from monitoring.spool import SpoolFull
+
+#: Longest error text that is kept, in characters.
+MOST_ERROR = 2000
+
+PROTOCOL = "oip"
+
+
+@dataclass(slots=True)
+class Call:
+    """One call from the moment a version was chosen; what is known of it grows along the path.
+
+    Times: `accepted_at` seconds since the epoch, `started` of the monotonic clock, `inference_s` seconds.
+    """
+
+    principal: Principal
+    route: Route
+    accepted_at: float
+    started: float
+    id: UUID = field(default_factory=mint)
+    request_id: str = ""
+    rows: int = 0
+    inference_s: float = 0.0
+    inputs: Tensors | None = None
+    outputs: Tensors | None = None
+
+    @property
+    def total_s(self) -> float:
+        return time.perf_counter() - self.started
+
+
+def keep(call: Call, error: BaseException | None = None) -> None:
+    """Write the call's record; when this returns, no death of the process loses it. Raises `Unavailable`."""
+    version = call.route.version
+    spooled = records.SpooledCall(
+        id=call.id.bytes,
+        project=version.project,
+        model=version.model,
+        version=version.number,
+        version_id=version.id.bytes,
+        digest=version.digest,
+        route=call.route.reason,
+        protocol=PROTOCOL,
+        status="succeeded" if error is None else "failed",
+        accepted_at=call.accepted_at,
+        total_s=call.total_s,
+        inference_s=call.inference_s,
+        rows=call.rows,
+        key=call.principal.key,
+        request_id=call.request_id,
+        error_code=code_of(error) if error is not None else "",
+        error=str(error)[:MOST_ERROR] if error is not None else "",
+        inputs=_kept(version.signature.inputs, call.inputs, version.signature),
+        outputs=_kept(version.signature.outputs, call.outputs, version.signature),
+    )
+    try:
+        spooling.append(records.encode_call(spooled))
+    except SpoolFull as full:
+        raise errors.Unavailable(
+            "records wait for their store, and there is no room for another", retry_after=full.retry_after
+        ) from full
+
+
+def code_of(error: BaseException) -> str:
+    """The error's stable word; a fault of our own has "internal"."""
+    return error.code if isinstance(error, errors.DomainError) else "internal"
+
+
+def _kept(
+    specs: tuple[TensorSpec, ...], tensors: Tensors | None, signature: Signature
+) -> tuple[records.SpooledTensor, ...]:
+    if tensors is None:
+        return ()
+    return keeping.keep_tensors(
+        [
+            keeping.tensor(spec.name, spec.datatype, tensors[spec.name], _columns(spec, signature))
+            for spec in specs
+            if spec.name in tensors
+        ]
+    )
+
+
+def _columns(spec: TensorSpec, signature: Signature) -> tuple[str, ...]:
+    """Names under which the first row is searchable: features by column, probabilities by class."""
+    if spec.columns or len(spec.shape) != 2 or spec.shape[1] != len(signature.classes):
+        return spec.columns
+    return tuple(f"{spec.name}.{label}" for label in signature.classes)
