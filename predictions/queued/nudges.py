@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from uuid import UUID
+
+from django.conf import settings
 
 from models_registry import snapshot
 from models_registry.routing import Version
@@ -23,6 +26,9 @@ logger = logging.getLogger(__name__)
 WORK_S = 0.2
 MOST_IDS = 256
 MOST_BYTES = 8 * 2**20
+#: Messages per queue that are under way where sending is paced, and the seconds after which one counts no more.
+UNDER_WAY = 2
+HELD_S = 0.25
 #: Ids that wait to be sent; beyond it they are dropped, and the keeper sends them later.
 MOST_WAITING = 50_000
 
@@ -91,16 +97,24 @@ def cost_s(rows: int, requests: int, cost: tuple[float, float, float] | None) ->
 
 
 class Publisher:
-    """The thread that sends; `hint` never blocks."""
+    """The thread that sends; `hint` never blocks.
+
+    Where the workers are threads of this process (`paced`), at most two messages per queue are under way, so that
+    ids gather while the workers are busy: a message of 200 ids costs little more than one of 2. A message that is
+    never taken holds others up for `HELD_S` only.
+    """
 
     name = "nudges"
 
-    def __init__(self, send: Callable[[Message], None]) -> None:
+    def __init__(self, send: Callable[[Message], None], *, paced: bool = False) -> None:
         self._send = send
+        self._paced = paced
         self._waiting: deque[Nudge] = deque()
         self._some = threading.Event()
         self._ended = False
         self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._under_way: dict[str, list[float]] = {}
         self.dropped = 0
 
     def hint(self, nudges: Iterable[Nudge]) -> None:
@@ -110,6 +124,15 @@ class Publisher:
                 continue
             self._waiting.append(nudge)
         self._some.set()
+
+    def done(self, queue: str) -> None:
+        """A worker of this process has finished a message of this queue."""
+        with self._lock:
+            sent = self._under_way.get(queue)
+            if sent:
+                sent.pop(0)
+        if self._waiting:
+            self._some.set()
 
     def start(self) -> None:
         self._ended = False
@@ -122,24 +145,44 @@ class Publisher:
         if self._thread is not None:
             self._thread.join(timeout)
 
-    def flush(self) -> None:
-        """Send all that waits. A message that cannot be sent is dropped: the keeper's turn comes."""
-        gathered = []
+    def flush(self) -> bool:
+        """Send all that may go now; True when something is held back. A message that cannot be sent is dropped:
+        the keeper's turn comes."""
+        gathered, held = [], []
         while self._waiting:
             gathered.append(self._waiting.popleft())
-        for message in batches(gathered, _cost_of):
+        by_id = {nudge.id: nudge for nudge in gathered}
+        for message in batches(by_id.values(), _cost_of):
+            if not self._may_go(message.queue):
+                held += [by_id[identifier] for identifier in message.ids]
+                continue
             try:
                 self._send(message)
             except Exception:
+                self.done(message.queue)
                 self.dropped += len(message.ids)
                 logger.warning("a nudge was not sent", extra={"action": "nudge_dropped"}, exc_info=True)
+        self._waiting.extendleft(reversed(held))
+        return bool(held)
+
+    def _may_go(self, queue: str) -> bool:
+        if not self._paced:
+            return True
+        now = time.monotonic()
+        with self._lock:
+            sent = [moment for moment in self._under_way.get(queue, ()) if now - moment < HELD_S]
+            if may := len(sent) < UNDER_WAY:
+                sent.append(now)
+            self._under_way[queue] = sent
+        return may
 
     def _run(self) -> None:
+        held = False
         while not self._ended:
-            self._some.wait(1.0)
+            self._some.wait(HELD_S if held else 1.0)
             self._some.clear()
             try:
-                self.flush()
+                held = self.flush()
             except Exception:
                 logger.exception("nudges failed; the keeper sends them", extra={"action": "background_failed"})
 
@@ -155,4 +198,4 @@ def _send(message: Message) -> None:
     tasks.send(message)
 
 
-PUBLISHER = Publisher(_send)
+PUBLISHER = Publisher(_send, paced=settings.EMBEDDED)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
-from celery import shared_task
+from celery import Task, shared_task
 from celery.exceptions import Reject
 
 from predictions.queued import execution, keeper
-from predictions.queued.nudges import Message
+from predictions.queued.nudges import PUBLISHER, Message
 
 logger = logging.getLogger(__name__)
 
@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 PAYLOAD = 1
 
 
-@shared_task(name="predictions.run", ignore_result=True)
-def run(v: int, ids: list[str]) -> None:
+@shared_task(name="predictions.run", ignore_result=True, bind=True)
+def run(self: Task, v: int, ids: list[str]) -> None:
     """Run these predictions. Delivered at least once: rows that another worker holds or ended are not claimed."""
     if v != PAYLOAD:
         raise Reject(f"payload {v} is not known here", requeue=False)
@@ -27,6 +27,8 @@ def run(v: int, ids: list[str]) -> None:
     except BaseException:
         # Whatever happened, the thread lives and the message is acked: the rows' leases end, and the keeper judges.
         logger.exception("a batch was given up; its leases expire", extra={"action": "batch_given_up"})
+    finally:
+        PUBLISHER.done((self.request.delivery_info or {}).get("routing_key", ""))
 
 
 @shared_task(name="predictions.purge_ledger")
