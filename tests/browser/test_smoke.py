@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests import cast
 from tests.running import Server, prepared_server
@@ -58,21 +58,30 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(params=["light", "dark"])
-def page(request: pytest.FixtureRequest, browser: Browser, server: Server) -> Iterator[Page]:
-    """A signed-in page; a script's error or a file from elsewhere fails the test."""
+@pytest.fixture(scope="module", params=["light", "dark"])
+def signed_in(request: pytest.FixtureRequest, browser: Browser, server: Server) -> Iterator[BrowserContext]:
+    """A browser in which the demo administrator is signed in."""
     context = browser.new_context(
         viewport={"width": 1360, "height": 900}, color_scheme=request.param, base_url=server.url
     )
+    context.set_default_timeout(15_000)
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    _sign_in(page, server)
+    page.close()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(signed_in: BrowserContext, server: Server) -> Iterator[Page]:
+    """A page that fails the test on a script's error, a failed request or a file from elsewhere."""
+    page = signed_in.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("request", lambda asked: faults.append(asked.url) if _is_foreign(asked.url, server) else None)
     page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
-    _sign_in(page, server)
     yield page
-    context.close()
+    page.close()
     assert faults == []
 
 
@@ -98,6 +107,7 @@ def test_a_person_publishes_predicts_and_finds_the_record(
     page: Page, server: Server, pictures: Path, tmp_path: Path
 ) -> None:
     scheme = "dark" if page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else "light"
+    page.goto("/admin/")
     _shoot(page, pictures, "overview")
     _publish(page, pictures, tmp_path, name=f"adder-{scheme}")
     identifier = _predict(page, pictures)
@@ -165,10 +175,9 @@ def test_every_page_opens_and_fits_its_window(page: Page, pictures: Path, name: 
     answer = page.goto(PAGES[name])
     assert answer is not None
     assert answer.status == 200
-    page.wait_for_load_state("networkidle")
+    _shoot(page, pictures, name)
     wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wider <= 1
-    _shoot(page, pictures, name)
 
 
 def test_the_lines_on_the_landing_page_are_the_servers_own(page: Page, server: Server) -> None:
