@@ -61,7 +61,7 @@ def test_generated_requests_are_answered_as_the_judge_says(door: Any) -> None:
     application = door()
 
     @given(sent=requests.infer())
-    @cases(1_500, full=60_000)
+    @cases(600, full=60_000)
     def answered(sent: Sent) -> None:
         status, document = checked(call(application, INFER, sent.body, {**sent.headers, **KEY}))
         if sent.document is None:
