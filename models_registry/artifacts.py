@@ -1,6 +1,6 @@
 """Where artefacts live: a folder of files named by their SHA-256, and the digest verified whenever one is opened.
 
-An object store fits behind the same three verbs: `put` streams in, `local_path` answers with a verified local file,
+An object store stands behind the same three verbs: `put` streams in, `local_path` answers with a verified local file,
 `has` says whether the bytes are there.
 """
 
@@ -11,8 +11,11 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
+from urllib.parse import parse_qs, urlsplit
 
 from models_registry import errors
 
@@ -21,7 +24,10 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class ArtifactStore(Protocol):
-    """Content-addressed bytes. A digest is the SHA-256 of the bytes, 64 hexadecimal digits."""
+    """Content-addressed bytes. A digest is the SHA-256 of the bytes, 64 hexadecimal digits.
+
+    Every verb may raise `Unavailable` where the bytes lie on another machine that is away.
+    """
 
     def put(self, content: BinaryIO | bytes, *, limit: int) -> tuple[str, int]:
         """Store the bytes; return (digest, size in bytes). Raises `TooLarge` beyond `limit` bytes."""
@@ -41,6 +47,13 @@ class Folder:
         self._root = root
 
     def put(self, content: BinaryIO | bytes, *, limit: int) -> tuple[str, int]:
+        with self.incoming(content, limit=limit) as (path, digest, size):
+            self.keep(path, digest)
+        return digest, size
+
+    @contextmanager
+    def incoming(self, content: BinaryIO | bytes, *, limit: int) -> Iterator[tuple[Path, str, int]]:
+        """The bytes on disk under a passing name, with digest and size; gone afterwards unless kept."""
         self._root.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=self._root, prefix=".incoming-")
         try:
@@ -48,10 +61,9 @@ class Folder:
                 digest, size = _copy(content, file, limit)
                 file.flush()
                 os.fsync(file.fileno())
-            self._keep(Path(name), digest)
+            yield Path(name), digest, size
         finally:
             Path(name).unlink(missing_ok=True)
-        return digest, size
 
     def local_path(self, digest: str) -> Path:
         path = self._path(digest)
@@ -64,7 +76,7 @@ class Folder:
     def has(self, digest: str) -> bool:
         return self._path(digest).is_file()
 
-    def _keep(self, incoming: Path, digest: str) -> None:
+    def keep(self, incoming: Path, digest: str) -> None:
         """Give the file its name; the same bytes again replace themselves, which also mends a damaged copy."""
         path = self._path(digest)
         path.parent.mkdir(exist_ok=True)
@@ -79,11 +91,44 @@ class Folder:
         return self._root / digest[:2] / digest
 
 
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A place in an S3-compatible store; `endpoint` and `region` are "" where the library's own are meant."""
+
+    name: str
+    prefix: str = ""
+    endpoint: str = ""
+    region: str = ""
+
+
+def bucket_of(url: str) -> Bucket | None:
+    """The bucket that an `s3://` URL names; None for a folder. Raises `ValueError` for what is neither."""
+    if not url.startswith("s3://"):
+        if "://" in url and not url.startswith("file://"):
+            raise ValueError("artefacts live in a folder or under s3://bucket/prefix")
+        return None
+    parts = urlsplit(url)
+    asked = parse_qs(parts.query, strict_parsing=bool(parts.query))
+    if not parts.netloc or set(asked) - {"endpoint", "region"}:
+        raise ValueError("write s3://bucket/prefix?endpoint=https://…&region=…")
+    return Bucket(parts.netloc, parts.path.strip("/"), asked.get("endpoint", [""])[0], asked.get("region", [""])[0])
+
+
 def open_store() -> ArtifactStore:
-    """The store `ARTIFACT_URL` names: a path, or a `file://` address of one."""
+    """The store `ARTIFACT_URL` names: a path, a `file://` address of one, or a bucket."""
     from django.conf import settings
 
-    return Folder(Path(settings.ARTIFACT_URL.removeprefix("file://")))
+    bucket = bucket_of(settings.ARTIFACT_URL)
+    if bucket is None:
+        return Folder(Path(settings.ARTIFACT_URL.removeprefix("file://")))
+    # Imported here: the library of the object store costs 30 MiB that a folder does without.
+    from models_registry import object_store
+
+    return object_store.opened(
+        bucket,
+        object_store.Access(settings.ARTIFACT_ACCESS_KEY, settings.ARTIFACT_SECRET_KEY, settings.ARTIFACT_CA_FILE),
+        Path(settings.ARTIFACT_CACHE_DIR),
+    )
 
 
 def put(content: BinaryIO | bytes, *, limit: int | None = None) -> tuple[str, int]:

@@ -81,6 +81,12 @@ MODEL_MEMORY = Declared("serving_model_memory_bytes", "gauge", "Memory a loaded 
 SNAPSHOT_AGE = Declared(
     "serving_snapshot_age_seconds", "gauge", "Since the registry was last read; grows while the database is away."
 )
+REDIS_FAILURES = Declared(
+    "serving_redis_failures_total",
+    "counter",
+    "Calls of Redis that failed, or were skipped while it was taken for away.",
+    ("outcome",),
+)
 
 DECLARED: tuple[Declared, ...] = (
     PREDICTIONS,
@@ -102,6 +108,7 @@ DECLARED: tuple[Declared, ...] = (
     LOADED_MODELS,
     MODEL_MEMORY,
     SNAPSHOT_AGE,
+    REDIS_FAILURES,
 )
 
 Labels = tuple[str, ...]

@@ -7,7 +7,25 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, register
 
-from serving_site import env
+from models_registry import artifacts
+from serving_site import env, redis_urls
+
+
+def _is_redis(url: str) -> bool:
+    try:
+        redis_urls.parse(url) if url else None
+    except ValueError:
+        return False
+    return True
+
+
+def _is_artifact_url(url: str) -> bool:
+    try:
+        artifacts.bucket_of(url)
+    except ValueError:
+        return False
+    return True
+
 
 Rule = tuple[str, Callable[[Any], bool], str, str]
 
@@ -48,6 +66,30 @@ RULES: tuple[Rule, ...] = (
         lambda values: values.DEBUG and values.HOST not in values.LOOPBACK,
         "Debug pages show settings and code to whoever reaches the server.",
         "Set HOST=127.0.0.1, or take DEBUG away.",
+    ),
+    (
+        "serving.E007",
+        lambda values: bool(values.REDIS_RESULTS_URL) and not values.REDIS_URL,
+        "Hot results and wake-ups would be in Redis while the cache is in each process.",
+        "Set REDIS_URL beside REDIS_RESULTS_URL; they may be the same.",
+    ),
+    (
+        "serving.E008",
+        lambda values: not all(map(_is_redis, (values.REDIS_URL, values.REDIS_RESULTS_URL))),
+        "A Redis URL cannot be read.",
+        "Set redis://host:port/0, redis+sentinel://host:port,host:port/service/0 or redis+cluster://host:port,host:port.",
+    ),
+    (
+        "serving.E009",
+        lambda values: not _is_artifact_url(values.ARTIFACT_URL),
+        "ARTIFACT_URL cannot be read.",
+        "Set it to a folder or to s3://bucket/prefix?endpoint=https://…&region=….",
+    ),
+    (
+        "serving.E010",
+        lambda values: bool(values.ARTIFACT_ACCESS_KEY) != bool(values.ARTIFACT_SECRET_KEY),
+        "One half of the artefact store's credentials is missing.",
+        "Set ARTIFACT_ACCESS_KEY and ARTIFACT_SECRET_KEY, or neither.",
     ),
 )
 

@@ -68,10 +68,28 @@ CSRF_TRUSTED_ORIGINS = read("CSRF_TRUSTED_ORIGINS", "list", [], "Origins (with s
 
 DATABASE_URL = read("DATABASE_URL", "str", "", "PostgreSQL; absent: SQLite in the data folder.")
 RABBITMQ_URL = read("RABBITMQ_URL", "str", "", "RabbitMQ; absent: in-process queues.")
-REDIS_URL = read("REDIS_URL", "str", "", "Redis for cache; absent: in-process cache.")
-REDIS_RESULTS_URL = read("REDIS_RESULTS_URL", "str", "", "Redis for hot results and wake-ups; absent: REDIS_URL.")
+REDIS_URL = read(
+    "REDIS_URL",
+    "str",
+    "",
+    "Redis for cache: `redis://` or `rediss://` (TLS), also `redis+sentinel://host:port,host:port/service/0` and "
+    "`redis+cluster://host:port,host:port`; absent: in-process cache.",
+)
+REDIS_RESULTS_URL = read(
+    "REDIS_RESULTS_URL", "str", "", "Redis for hot results and wake-ups, in the same forms; absent: REDIS_URL."
+)
+REDIS_CA_FILE = read("REDIS_CA_FILE", "str", "", "Certificates that Redis' own is checked by; absent: the system's.")
 ELASTICSEARCH_URL = read("ELASTICSEARCH_URL", "str", "", "Elasticsearch; absent: records in the database.")
-ARTIFACT_URL = read("ARTIFACT_URL", "str", "", "Where artefacts live; absent: a folder in the data folder.")
+ARTIFACT_URL = read(
+    "ARTIFACT_URL",
+    "str",
+    "",
+    "Where artefacts live: a folder, or an S3-compatible store, `s3://bucket/prefix?endpoint=https://…&region=…`; "
+    "absent: a folder in the data folder.",
+)
+ARTIFACT_ACCESS_KEY = read("ARTIFACT_ACCESS_KEY", "str", "", "Access key of the store; absent: what the host offers.")
+ARTIFACT_SECRET_KEY = read("ARTIFACT_SECRET_KEY", "str", "", "Secret key of the store.")
+ARTIFACT_CA_FILE = read("ARTIFACT_CA_FILE", "str", "", "Certificates that the store's own is checked by.")
 
 SERVING_ROLE = read(
     "SERVING_ROLE", "str", "", "Set by `manage.py serve` for its own processes (web: answers requests); not by you."

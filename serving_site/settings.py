@@ -115,19 +115,24 @@ if env.REDIS_URL:
     _REDIS = {
         "BACKEND": "django_redis.cache.RedisCache",
         "OPTIONS": {
+            "CONNECTION_FACTORY": "serving_site.redis_clients.Factory",
+            # Never pickle: whoever writes into Redis would run code here.
             "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
-            "SOCKET_TIMEOUT": 0.2,
-            "SOCKET_CONNECT_TIMEOUT": 0.2,
             "IGNORE_EXCEPTIONS": True,
+            # One for each thread, one for the thread that hears wake-ups, one to spare.
+            "MAX_CONNECTIONS": env.BLOCKING_THREADS + 2,
+            "CA_FILE": env.REDIS_CA_FILE,
         },
     }
     CACHES = {
-        "default": {**_REDIS, "LOCATION": env.REDIS_URL},
-        "results": {**_REDIS, "LOCATION": env.REDIS_RESULTS_URL or env.REDIS_URL},
+        "default": {**_REDIS, "LOCATION": [env.REDIS_URL], "KEY_PREFIX": "serving"},
+        "results": {**_REDIS, "LOCATION": [env.REDIS_RESULTS_URL or env.REDIS_URL], "KEY_PREFIX": "serving-results"},
     }
 else:
     _LOCAL = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 4_000}}
     CACHES = {"default": {**_LOCAL, "LOCATION": "default"}, "results": {**_LOCAL, "LOCATION": "results"}}
+#: What carries wake-ups from who ends a prediction to who waits for it, by name.
+WAKE_UPS = "predictions.queued.redis_wakeups.RedisWakeUps" if env.REDIS_URL else "predictions.queued.waiting.InProcess"
 
 # Work ------------------------------------------------------------------------------------------------------
 POOLS = ["default"]
@@ -251,6 +256,10 @@ SERVING = {
     ]
 }
 ARTIFACT_URL = env.ARTIFACT_URL or str(DATA_DIR / "artifacts")
+#: Local copies of what lies in an object store.
+ARTIFACT_CACHE_DIR = DATA_DIR / "artifact-cache"
+ARTIFACT_ACCESS_KEY, ARTIFACT_SECRET_KEY = env.ARTIFACT_ACCESS_KEY, env.ARTIFACT_SECRET_KEY
+ARTIFACT_CA_FILE = env.ARTIFACT_CA_FILE
 ELASTICSEARCH_URL = env.ELASTICSEARCH_URL
 SPOOL_DIR = DATA_DIR / "spool"
 #: What opens the record store, by name.

@@ -24,6 +24,7 @@ def background(role: Role) -> list[Background]:
     if role == "web":
         return [
             nudges.PUBLISHER,
+            *waiting.WAKE_UPS.background(),
             Ticker("waiters", waiting.ASK_EVERY_S, waiting.WAITERS.ask),
             Ticker("admission", SAMPLE_EVERY_S, GATE.sample),
         ]

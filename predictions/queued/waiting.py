@@ -14,6 +14,9 @@ from typing import Protocol
 from uuid import UUID
 
 from django.conf import settings
+from django.utils.module_loading import import_string
+
+from monitoring.background import Background
 
 #: Seconds between two shared queries, and how long an id waits before it is asked for.
 ASK_EVERY_S = 0.25
@@ -25,6 +28,10 @@ class WakeUps(Protocol):
     def send(self, ids: Iterable[UUID]) -> None: ...
 
     def listen(self, hear: Callable[[UUID], None]) -> None: ...
+
+    def background(self) -> list[Background]:
+        """What has to run in a process whose requests wait."""
+        ...
 
 
 class InProcess:
@@ -40,6 +47,9 @@ class InProcess:
         for identifier in ids:
             for hear in self._hear:
                 hear(identifier)
+
+    def background(self) -> list[Background]:
+        return []
 
 
 class Waiter:
@@ -124,6 +134,6 @@ class Waiters:
                 self.wake(identifier)
 
 
-WAKE_UPS: WakeUps = InProcess()
+WAKE_UPS: WakeUps = import_string(settings.WAKE_UPS)()
 WAITERS = Waiters(max(1, settings.SERVING["BLOCKING_THREADS"] // 4))
 WAKE_UPS.listen(WAITERS.wake)

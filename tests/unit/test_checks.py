@@ -18,6 +18,10 @@ EMBEDDED = {
     "DATABASE_URL": "",
     "ANONYMOUS_PROJECT": "demo",
     "DEBUG": False,
+    "REDIS_RESULTS_URL": "",
+    "ARTIFACT_URL": "",
+    "ARTIFACT_ACCESS_KEY": "",
+    "ARTIFACT_SECRET_KEY": "",
 }
 SERVICES = {
     **EMBEDDED,
@@ -48,6 +52,12 @@ def test_both_ways_to_run_are_possible(settings: dict[str, Any]) -> None:
         (EMBEDDED, {"HOST": "192.168.1.5"}, "serving.E004"),
         (SERVICES, {"HOST": "127.0.0.1", "ANONYMOUS_PROJECT": "demo"}, "serving.E005"),
         (SERVICES, {"DEBUG": True}, "serving.E006"),
+        (EMBEDDED, {"REDIS_RESULTS_URL": "redis://results"}, "serving.E007"),
+        (SERVICES, {"REDIS_RESULTS_URL": "http://results"}, "serving.E008"),
+        (SERVICES, {"REDIS_URL": "redis+sentinel://guard:26379"}, "serving.E008"),
+        (SERVICES, {"ARTIFACT_URL": "s3://"}, "serving.E009"),
+        (SERVICES, {"ARTIFACT_URL": "https://somewhere/else"}, "serving.E009"),
+        (SERVICES, {"ARTIFACT_ACCESS_KEY": "half"}, "serving.E010"),
     ],
 )
 def test_an_impossible_combination_is_refused(settings: dict[str, Any], changed: dict[str, Any], wanted: str) -> None:

@@ -1,0 +1,200 @@
+"""Redis as django-redis and the wake-ups use it: short time-outs, no retries, bounded pools, and a breaker before all.
+
+Redis only makes things fast here, so nobody waits for it: a call costs 0.2 s at most, and after three failures in a
+row Redis is not asked for a second. Callers see `redis.ConnectionError`, which django-redis turns into a miss.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from django_redis.exceptions import ConnectionInterrupted
+from redis import Redis, RedisCluster
+from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode
+from redis.connection import BlockingConnectionPool, Connection, SSLConnection
+from redis.exceptions import ConnectionError as ConnectionFailed
+from redis.exceptions import RedisClusterException
+from redis.exceptions import TimeoutError as NotInTime
+from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelConnectionPool
+
+from monitoring import metrics
+from serving_site import redis_urls
+from serving_site.breaker import Breaker
+from serving_site.redis_urls import Address
+
+logger = logging.getLogger(__name__)
+
+#: Seconds for one answer of Redis, for a connection to it, and for a free connection of the pool.
+ANSWER_S = 0.2
+CONNECT_S = 0.2
+POOL_S = 0.1
+
+
+class Guard:
+    """Calls of one Redis behind one breaker; failures are counted, an outage is logged when it begins and ends."""
+
+    def __init__(self, name: str, breaker: Breaker | None = None) -> None:
+        self._name = name
+        self._breaker = breaker or Breaker()
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Raises `redis.ConnectionError` at once while Redis is taken for away."""
+        if not self._breaker.admits():
+            metrics.count(metrics.REDIS_FAILURES, ("skipped",))
+            raise ConnectionFailed(f"Redis {self._name} did not answer; it is asked again in a moment")
+        try:
+            yield
+        except (ConnectionFailed, NotInTime, RedisClusterException, OSError) as error:
+            self._failed(error)
+            if isinstance(error, RedisClusterException):
+                raise ConnectionFailed(str(error)) from error
+            raise
+        if self._breaker.succeeded():
+            logger.info("Redis %s answers again", self._name, extra={"action": "redis_back"})
+
+    def _failed(self, error: BaseException) -> None:
+        metrics.count(metrics.REDIS_FAILURES, ("failed",))
+        if self._breaker.failed():
+            logger.warning(
+                "Redis %s does not answer (%s: %s); what it makes fast is slower now",
+                self._name,
+                type(error).__name__,
+                error,
+                extra={"action": "redis_away"},
+            )
+
+
+class _Guarded:
+    """What both kinds of client share: every command and every pipeline goes through the guard."""
+
+    guard: Guard
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        with self.guard.call():
+            return super().execute_command(*args, **options)  # type: ignore[misc]
+
+    def pipeline(self, *args: Any, **options: Any) -> Any:
+        pipeline = super().pipeline(*args, **options)  # type: ignore[misc]
+        pipeline.execute = self._guarded(pipeline.execute)
+        return pipeline
+
+    def _guarded(self, execute: Callable[..., Any]) -> Callable[..., Any]:
+        def guarded(*args: Any, **options: Any) -> Any:
+            with self.guard.call():
+                return execute(*args, **options)
+
+        return guarded
+
+
+class GuardedRedis(_Guarded, Redis):
+    """One server, or the primary of a service that sentinels watch."""
+
+    def __init__(self, guard: Guard, **options: Any) -> None:
+        self.guard = guard
+        super().__init__(**options)
+
+
+class GuardedCluster(_Guarded, RedisCluster):
+    """A cluster: commands on several keys go to each node that holds some."""
+
+    def __init__(self, guard: Guard, **options: Any) -> None:
+        self.guard = guard
+        super().__init__(**options)
+
+    def mget(self, keys: Any, *args: Any, **_: Any) -> Any:
+        return self.mget_nonatomic(keys, *args)
+
+
+class BlockingSentinelPool(SentinelConnectionPool, BlockingConnectionPool):
+    """Connections to the primary that the sentinels name; callers wait a moment for a free one."""
+
+
+class Factory:
+    """django-redis' connection factory: clients of a process are shared by its threads, one for each URL."""
+
+    _clients: dict[str, Any] = {}
+    _lock = threading.Lock()
+    _guards: dict[str, Guard] = {}
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._connections = int(options.get("MAX_CONNECTIONS", 66))
+        self._ca_file = options.get("CA_FILE") or None
+
+    def connect(self, url: str) -> Any:
+        """The client for a URL. Raises what django-redis turns into a miss when a cluster cannot be reached."""
+        client = self._clients.get(url)
+        if client is not None:
+            return client
+        address = redis_urls.parse(url)
+        with self._lock:
+            guard = self._guards.setdefault(url, Guard(",".join(f"{name}:{port}" for name, port in address.hosts)))
+        try:
+            client = self._made(address, guard)
+        except ConnectionFailed as error:
+            raise ConnectionInterrupted(connection=None) from error
+        with self._lock:
+            return self._clients.setdefault(url, client)
+
+    def disconnect(self, connection: Any) -> None:
+        connection.close()
+
+    def _made(self, address: Address, guard: Guard) -> Any:
+        if address.form == "single":
+            return GuardedRedis(guard, connection_pool=self._pool(address))
+        if address.form == "sentinel":
+            return GuardedRedis(guard, connection_pool=self._sentinel_pool(address))
+        # A cluster is asked for its nodes when its client is made.
+        with guard.call():
+            return self._cluster(address, guard)
+
+    def _pool(self, address: Address) -> BlockingConnectionPool:
+        ((host, port),) = address.hosts
+        return BlockingConnectionPool(
+            host=host,
+            port=port,
+            db=address.db,
+            max_connections=self._connections,
+            timeout=POOL_S,
+            connection_class=SSLConnection if address.tls else Connection,
+            **self._options(address),
+        )
+
+    def _sentinel_pool(self, address: Address) -> BlockingSentinelPool:
+        asking = {**_waits(), **self._tls(address, named=True), "password": address.sentinel_password}
+        return BlockingSentinelPool(
+            address.service,
+            Sentinel(list(address.hosts), sentinel_kwargs=asking),  # type: ignore[no-untyped-call]
+            db=address.db,
+            max_connections=self._connections,
+            timeout=POOL_S,
+            **self._options(address, named=True),
+        )
+
+    def _cluster(self, address: Address, guard: Guard) -> GuardedCluster:
+        return GuardedCluster(
+            guard,
+            startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
+            max_connections=self._connections,
+            **self._options(address, named=True),
+        )
+
+    def _options(self, address: Address, *, named: bool = False) -> dict[str, Any]:
+        who = {"username": address.username, "password": address.password}
+        return {**_waits(), **who, **self._tls(address, named=named), "health_check_interval": 15}
+
+    def _tls(self, address: Address, *, named: bool) -> dict[str, Any]:
+        """`named`: for classes that choose TLS by an argument instead of by their connection class."""
+        if not address.tls:
+            return {}
+        return {"ssl_ca_certs": self._ca_file, **({"ssl": True} if named else {})}
+
+
+def _waits() -> dict[str, Any]:
+    return {"socket_timeout": ANSWER_S, "socket_connect_timeout": CONNECT_S, "retry": Retry(NoBackoff(), 0)}
