@@ -12,6 +12,7 @@ urlpatterns = [
     path("", pages.home, name="home"),
     path("favicon.ico", RedirectView.as_view(url=static("serving/icon.svg"))),
     path("robots.txt", TemplateView.as_view(template_name="site/robots.txt", content_type="text/plain")),
+    path("admin/try/", include("predictions.trial")),
     path("admin/", admin.site.urls),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
