@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.conf import settings
@@ -22,6 +22,8 @@ from models_registry.runtime.sandbox import Limits, Sandbox
 from models_registry.runtime.signature import Signature
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +68,17 @@ def publish(version_id: UUID, progress: Callable[[str], None], *, sandbox: Sandb
             sandbox = stack.enter_context(contextlib.closing(open_sandbox()))
         try:
             served = _run_steps(version, report, sandbox)
+            served_digest = _stored(served, version)
         except errors.DomainError as error:
             logger.info("version %s rejected: %s", version, error.message, extra={"action": "version_rejected"})
             return _reject(version, report, error.message)
-    return _make_ready(version, report, served)
+    return _make_ready(version, report, served, served_digest)
 
 
 def _run_steps(version: ModelVersion, report: Report, sandbox: Sandbox) -> _Served:
     with report.step("digest") as step:
-        path = artifacts.local_path(version.digest)
-        table = artifacts.local_path(version.sample_digest) if version.sample_digest else None
+        path = _patiently(lambda: artifacts.local_path(version.digest))
+        table = _patiently(lambda: artifacts.local_path(version.sample_digest)) if version.sample_digest else None
         step.detail = f"SHA-256 {version.digest[:12]}…, {version.size_bytes} bytes"
     child = _Child(sandbox, bench.Job(path, version.format, table))
     try:
@@ -175,8 +178,26 @@ def _reject(version: ModelVersion, report: Report, reason: str) -> ModelVersion:
     return row
 
 
-def _make_ready(version: ModelVersion, report: Report, served: _Served) -> ModelVersion:
-    served_digest = artifacts.put(served.graph)[0] if served.graph is not None else version.digest
+def _stored(served: _Served, version: ModelVersion) -> str:
+    """The digest of what will be loaded: the compiled graph, stored now, or the artefact itself."""
+    graph = served.graph
+    return version.digest if graph is None else _patiently(lambda: artifacts.put(graph))[0]
+
+
+def _patiently(work: Callable[[], T]) -> T:
+    """Try again while the artefact store is away, for as long as publishing may take: a model is not at fault."""
+    until = time.monotonic() + settings.SERVING["PUBLISH_LIMIT_S"]
+    while True:
+        try:
+            return work()
+        except errors.Unavailable as error:
+            pause = error.retry_after or 1
+            if time.monotonic() + pause > until:
+                raise
+            time.sleep(pause)
+
+
+def _make_ready(version: ModelVersion, report: Report, served: _Served, served_digest: str) -> ModelVersion:
     with transaction.atomic():
         row = _locked(version)
         if row.status != ModelVersion.Status.PUBLISHING:
