@@ -223,7 +223,7 @@ def _page(request: HttpRequest, error: errors.DomainError) -> HttpResponse:
     status = STATUSES[error.code][1]
     facts = {"status": status, "title": HTTPStatus(status).phrase, "message": error.message, "path": request.path_info}
     try:
-        content = render_to_string("error.html", facts)
+        content: str = render_to_string("error.html", facts)
     except TemplateDoesNotExist:
         title, message = escape(facts["title"]), escape(error.message)
         content = (

@@ -22,7 +22,7 @@ from predictions.online.lane import Lane, declared_length  # noqa: E402
 from serving_site import api  # noqa: E402
 
 Environ = dict[str, Any]
-StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+StartResponse = Callable[..., Any]
 
 LIVE_PATHS = frozenset(["/health/live", "/v2/health/live"])
 _LIVE = b'{"live":true}'

@@ -24,10 +24,10 @@ from predictions.protocols import oip, oip_metadata
 class _Negotiation(BaseContentNegotiation):
     """JSON for every client, whatever it accepts; the browsable page for people who are logged in."""
 
-    def select_parser(self, request: Request, parsers: list[Any]) -> Any:
-        return parsers[0]
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return next(iter(parsers))
 
-    def select_renderer(self, request: Request, renderers: list[Any], format_suffix: str | None = None) -> Any:
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
         accepts = request.META.get("HTTP_ACCEPT", "")
         wanted = "api" if "text/html" in accepts else "json"
         chosen = next((renderer for renderer in renderers if renderer.format == wanted), renderers[0])
@@ -42,7 +42,7 @@ class OipView(APIView):
 class Health(OipView):
     """Whether the process lives, and whether it may take traffic; neither needs a key."""
 
-    authentication_classes: ClassVar[list[Any]] = []
+    authentication_classes = []
     scopes: ClassVar[dict[str, str | None]] = {"GET": None}
 
 
@@ -67,7 +67,7 @@ class Server(OipView):
     @extend_schema(responses={200: dict[str, Any]}, tags=["v2"])
     def get(self, request: Request) -> Response:
         """Name, version and extensions of this server."""
-        return Response(oip_metadata.server(settings.SPECTACULAR_SETTINGS["VERSION"]))
+        return Response(oip_metadata.server(str(settings.SPECTACULAR_SETTINGS["VERSION"])))
 
 
 class Models(OipView):

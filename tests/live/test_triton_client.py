@@ -1,0 +1,127 @@
+"""The unmodified Triton client, sync and aio, against a live server: health, metadata, ready, infer in every form."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.http as triton
+import tritonclient.http.aio as triton_aio
+
+from tests.running import Server
+
+IRIS = np.array([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]])
+CODINGS = pytest.mark.parametrize("coding", [None, "gzip", "deflate"])
+BINARY = pytest.mark.parametrize("binary", [True, False], ids=["binary", "json"])
+
+
+@pytest.fixture
+def client(server: Server) -> Any:
+    with triton.InferenceServerClient(f"127.0.0.1:{server.port}") as found:
+        yield found
+
+
+def _tensor(client: Any, module: Any, *, binary: bool, rows: int = 2) -> Any:
+    metadata = client if isinstance(client, dict) else client.get_model_metadata("iris")
+    [spec] = metadata["inputs"]
+    values = np.resize(IRIS, (rows, 4)).astype({"FP32": np.float32, "FP64": np.float64}[spec["datatype"]])
+    tensor = module.InferInput(spec["name"], list(values.shape), spec["datatype"])
+    tensor.set_data_from_numpy(values, binary_data=binary)
+    return tensor
+
+
+def test_health_and_metadata(client: Any) -> None:
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready("iris")
+    assert client.is_model_ready("iris", "1")
+    assert not client.is_model_ready("nobody")
+    assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
+    metadata = client.get_model_metadata("demo/iris", "champion")
+    assert metadata["name"] == "iris"
+    assert [output["name"] for output in metadata["outputs"]] == ["label", "probabilities"]
+
+
+@BINARY
+@CODINGS
+def test_infer(client: Any, *, binary: bool, coding: str | None) -> None:
+    outputs = [triton.InferRequestedOutput(name, binary_data=binary) for name in ("label", "probabilities")]
+    answer = client.infer(
+        "iris",
+        [_tensor(client, triton, binary=binary)],
+        outputs=outputs,
+        request_id="mine",
+        request_compression_algorithm=coding,
+        response_compression_algorithm=coding,
+    )
+    assert answer.get_response()["id"] == "mine"
+    assert answer.get_response()["model_version"] == "1"
+    assert answer.as_numpy("probabilities").shape == (2, 3)
+    assert answer.as_numpy("probabilities").sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+    assert len(set(answer.as_numpy("label").tolist())) == 2
+
+
+@CODINGS
+def test_a_large_answer_comes_in_the_coding_asked_for(client: Any, coding: str | None) -> None:
+    tensor = _tensor(client, triton, binary=True, rows=1000)
+    answer = client.infer("iris", [tensor], response_compression_algorithm=coding)
+    assert answer.as_numpy("probabilities").shape == (1000, 3)
+
+
+def test_all_outputs_come_when_none_is_named(client: Any) -> None:
+    answer = client.infer("iris", [_tensor(client, triton, binary=True)])
+    assert [output["name"] for output in answer.get_response()["outputs"]] == ["label", "probabilities"]
+
+
+def test_the_best_classes_are_ranked_and_named(client: Any) -> None:
+    wanted = [triton.InferRequestedOutput("probabilities", class_count=2)]
+    found = client.infer("iris", [_tensor(client, triton, binary=True)], outputs=wanted).as_numpy("probabilities")
+    assert found.shape == (2, 2)
+    value, index, label = found[0, 0].decode().split(":")
+    assert float(value) > 0.5
+    assert (index, bool(label)) == ("0", True)
+
+
+def test_a_raw_body_is_the_one_input(server: Server) -> None:
+    status, headers, body = server.request(
+        "POST",
+        "/v2/models/iris/infer",
+        IRIS.tobytes() if _is_double(server) else IRIS.astype(np.float32).tobytes(),
+        {"Inference-Header-Content-Length": "0", "Content-Type": "application/octet-stream"},
+    )
+    assert status == 200, body
+    length = int(headers["inference-header-content-length"])
+    answer = triton.InferenceServerClient.parse_response_body(body, header_length=length)
+    assert answer.as_numpy("probabilities").shape == (2, 3)
+
+
+def _is_double(server: Server) -> bool:
+    return bool(server.get("/v2/models/iris")[1]["inputs"][0]["datatype"] == "FP64")
+
+
+def test_errors_are_told_in_the_clients_own_words(client: Any) -> None:
+    with pytest.raises(triton.InferenceServerException, match="Model nobody not found") as caught:
+        client.get_model_metadata("nobody")
+    assert caught.value.status() == "404"
+    with pytest.raises(triton.InferenceServerException, match="unknown output"):
+        client.infer("iris", [_tensor(client, triton, binary=True)], outputs=[triton.InferRequestedOutput("nothing")])
+
+
+@BINARY
+@CODINGS
+def test_the_aio_client(server: Server, *, binary: bool, coding: str | None) -> None:
+    async def talk() -> Any:
+        async with triton_aio.InferenceServerClient(f"127.0.0.1:{server.port}") as client:
+            assert await client.is_server_live()
+            assert await client.is_server_ready()
+            assert await client.is_model_ready("iris")
+            assert (await client.get_server_metadata())["name"]
+            metadata = await client.get_model_metadata("iris")
+            tensor = _tensor(metadata, triton_aio, binary=binary, rows=500)
+            return await client.infer(
+                "iris", [tensor], request_compression_algorithm=coding, response_compression_algorithm=coding
+            )
+
+    assert asyncio.run(talk()).as_numpy("probabilities").shape == (500, 3)
