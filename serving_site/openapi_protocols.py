@@ -60,6 +60,35 @@ SHAPES: dict[str, Shape] = {
     ),
 }
 
+_TENSORS: Shape = {"type": "array", "items": _ref("Tensor")}
+SHAPES |= {
+    "Tensor": _object(
+        ["name", "shape", "datatype"],
+        name=_TEXT,
+        shape={"type": "array", "items": {"type": "integer"}},
+        datatype={"type": "string", "description": "FP64, FP32, INT64, BOOL, BYTES, …"},
+        data={"description": "Values in row-major order, flat or nested; null where the signature allows a gap."},
+        parameters=_ANY,
+    ),
+    "InferenceRequest": _object(
+        ["inputs"],
+        id=_TEXT,
+        parameters=_ANY,
+        inputs=_TENSORS,
+        outputs={"type": "array", "items": _object(["name"], name=_TEXT, parameters=_ANY)},
+    ),
+    "InferenceResponse": _object(
+        ["model_name", "outputs"],
+        model_name=_TEXT,
+        model_version=_TEXT,
+        id=_TEXT,
+        parameters=_ANY,
+        outputs=_TENSORS,
+    ),
+    "Flags": {"type": "object", "additionalProperties": {"type": "boolean"}},
+    "Metadata": _ANY,
+}
+
 _PREFER = [
     OpenApiParameter("Prefer", str, OpenApiParameter.HEADER, description="wait, wait=n (seconds) or respond-async"),
     OpenApiParameter("Cancel-After", str, OpenApiParameter.HEADER, description="The prediction's deadline, e.g. 30s"),
@@ -86,6 +115,32 @@ def _accepting(name: str) -> Any:
     return _operation(name, "QueuedPrediction", statuses=(201, 202), request=body, parameters=_PREFER)
 
 
+_REST = OpenApiParameter(
+    "rest", str, OpenApiParameter.PATH, description="`name`, `project/name`, each optionally with `/versions/{v}`."
+)
+
+
+def _online(name: str, answer: str, **more: Any) -> Any:
+    return _operation(name, answer, tag="predictions (online)", **more)
+
+
+_ONLINE_VIEWS: dict[str, dict[str, Any]] = {
+    "predictions.online.views.Live": {"get": _online("is_live", "Flags")},
+    "predictions.online.views.Ready": {"get": _online("is_ready", "Flags")},
+    "predictions.online.views.Server": {"get": _online("show_server", "Metadata")},
+    "predictions.online.views.Models": {"get": _online("list_served_models", "Metadata")},
+    "predictions.online.views.Model": {"get": _online("show_served_model", "Metadata", parameters=[_REST])},
+    "predictions.online.views.ModelReady": {"get": _online("is_model_ready", "Metadata", parameters=[_REST])},
+    "predictions.online.views.Infer": {
+        "post": _online(
+            "infer",
+            "InferenceResponse",
+            parameters=[_REST],
+            request={"application/json": _ref("InferenceRequest"), "application/octet-stream": bytes},
+        )
+    },
+}
+
 _VIEWS: dict[str, dict[str, Any]] = {
     "predictions.queued.views.PredictionsView": {
         "get": _operation("list_predictions", "QueuedPredictionPage", parameters=_FILTERS),
@@ -102,7 +157,7 @@ _VIEWS: dict[str, dict[str, Any]] = {
 
 def register() -> None:
     """Tell the generator about every view of the table."""
-    for target, operations in _VIEWS.items():
+    for target, operations in (_VIEWS | _ONLINE_VIEWS).items():
         _register(target, operations)
 
 
