@@ -100,7 +100,7 @@ def test_the_corpus_is_large() -> None:
 
 def test_no_raw_request_breaks_the_server(server: Server) -> None:
     workers = server.pids
-    for case in CASES:  # once before measuring: pools, caches and threads have their size then
+    for case in CASES * 2:  # before measuring: pools, caches, threads and the allocator have their size then
         exchange(server.port, case)
     before = resident(server.worker)
     faults = []

@@ -9,7 +9,7 @@ from tests.live.corpus.wire import INFER, PREDICTIONS, Case, request
 
 
 def _tensor(**changes: object) -> bytes:
-    tensor = {"name": "input", "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4], **changes}
+    tensor = {"name": "input", "shape": [1, 4], "datatype": "FP64", "data": [1, 2, 3, 4], **changes}
     return json.dumps({"inputs": [tensor]}).encode()
 
 
@@ -29,14 +29,13 @@ def shapes() -> Iterator[Case]:
         "text element": _tensor(data=[1, 2, 3, "4"]),
         "bool element": _tensor(data=[1, 2, 3, True]),
         "null element": _tensor(data=[1, 2, 3, None]),
-        "too large for FP32": _tensor(data=[1, 2, 3, 1e39]),
         "nested object": _tensor(data=[{}, {}, {}, {}]),
         "data object": _tensor(data={"0": 1}),
         "data null": _tensor(data=None),
         "other datatype": _tensor(datatype="INT64"),
         "unknown datatype": _tensor(datatype="FP31"),
         "datatype number": _tensor(datatype=32),
-        "datatype list": _tensor(datatype=["FP32"]),
+        "datatype list": _tensor(datatype=["FP64"]),
         "other name": _tensor(name="x"),
         "name number": _tensor(name=1),
         "name null": _tensor(name=None),
@@ -79,7 +78,7 @@ def shapes() -> Iterator[Case]:
         "20,000 rows": [[1, 2, 3, 4]] * 20_000,
     }.items():
         body = json.dumps({"model": "iris", "input": {"instances": instances}}).encode()
-        yield Case(f"v1 instances {name}", request(PREDICTIONS, body), frozenset({413, 422}), path=PREDICTIONS)
+        yield Case(f"v1 instances {name}", request(PREDICTIONS, body), frozenset({400, 413, 422}), path=PREDICTIONS)
     for name, body in {
         "no model": b'{"input": {"instances": [[1,2,3,4]]}}',
         "model number": b'{"model": 1, "input": {"instances": [[1,2,3,4]]}}',

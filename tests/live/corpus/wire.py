@@ -20,7 +20,7 @@ BAD = frozenset({400, 422})
 GONE = frozenset({0, 400, 404, 405})
 
 GOOD = {
-    INFER: b'{"inputs":[{"name":"input","shape":[1,4],"datatype":"FP32","data":[5.1,3.5,1.4,0.2]}]}',
+    INFER: b'{"inputs":[{"name":"input","shape":[1,4],"datatype":"FP64","data":[5.1,3.5,1.4,0.2]}]}',
     PREDICTIONS: b'{"model":"iris","input":{"instances":[[5.1,3.5,1.4,0.2]]}}',
 }
 
