@@ -40,6 +40,7 @@ def test_a_row_whose_hint_was_lost_is_nudged_with_growing_pauses(sent):
     for _ in range(7):
         Prediction.objects.filter(id=lost).update(next_send_at=past(seconds=1))
         keeper.keep()
+        nudges.PUBLISHER.flush()
         pauses.append((Prediction.objects.get(id=lost).next_send_at - timezone.now()).total_seconds())
     assert ids_of(sent) == [lost] * 7
     assert 0.5 < pauses[0] < 1.5
