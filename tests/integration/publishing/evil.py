@@ -31,7 +31,7 @@ class Canary:
         return open, (str(self.path), "w")
 
 
-def pickles(canary: Path) -> Iterator[tuple[str, bytes]]:
+def pickles(canary: Path) -> Iterator[tuple[str, bytes]]:  # long: a list
     """Pickles of every protocol, bare, compressed and inside other formats."""
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         yield f"pickle of protocol {protocol}", pickle.dumps(Canary(canary), protocol)
@@ -59,7 +59,7 @@ def pickles(canary: Path) -> Iterator[tuple[str, bytes]]:
     yield "skops with an object array", zipped({"schema.json": schema(_array("0.npy")), "0.npy": array.getvalue()})
 
 
-def others() -> Iterator[tuple[str, bytes]]:
+def others() -> Iterator[tuple[str, bytes]]:  # long: a list
     """Files of other kinds, whatever their name says."""
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w") as archive:
@@ -86,7 +86,7 @@ def others() -> Iterator[tuple[str, bytes]]:
     }.items()
 
 
-def archives(good: bytes) -> Iterator[tuple[str, bytes]]:
+def archives(good: bytes) -> Iterator[tuple[str, bytes]]:  # long: a list
     """Zip files that lie; `good` is a real skops file."""
     for cut in (10, 30, len(good) // 2, len(good) - 100, len(good) - 1):
         yield f"cut off after {cut}", good[:cut]

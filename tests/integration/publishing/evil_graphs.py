@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 FLOAT = TensorProto.FLOAT
 
 
-def graphs(secret: Path) -> Iterator[tuple[str, bytes]]:
+def graphs(secret: Path) -> Iterator[tuple[str, bytes]]:  # long: a list
     """`secret` is a file outside that no graph may read."""
     good = model([helper.make_node("Identity", ["input"], ["value"])]).SerializeToString()
     for cut in (3, 20, len(good) - 5):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from tests.live.corpus.wire import BAD, DOORS, GOOD, PREDICTIONS, Case, request
 
 
-def types() -> Iterator[Case]:
+def types() -> Iterator[Case]:  # long: a list
     good = dict(GOOD)
     bodies = {
         "application/x-www-form-urlencoded": b"a=1&b=2",
@@ -40,7 +40,7 @@ def types() -> Iterator[Case]:
         yield Case(f"{door} type unusual", request(path, good[path], content_type="text/json"), frozenset({200, 415}))
 
 
-def encodings() -> Iterator[Case]:
+def encodings() -> Iterator[Case]:  # long: a list
     bomb = gzip.compress(b" " * 64 * 2**20)
     zbomb = zlib.compress(b"[" * 64 * 2**20)
     for path, door in DOORS.items():
@@ -111,7 +111,7 @@ DOCUMENTS = {
 }
 
 
-def documents() -> Iterator[Case]:
+def documents() -> Iterator[Case]:  # long: a list
     for path, door in DOORS.items():
         for name, body in DOCUMENTS.items():
             yield Case(f"{door} document {name}", request(path, body), BAD, path=path)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tests.live.corpus.wire import CLIENT, DOORS, GOOD, Case, request
 
 
-def headers() -> Iterator[Case]:
+def headers() -> Iterator[Case]:  # long: a list
     ok = frozenset({200, 201, *CLIENT})
     for path, door in DOORS.items():
         good = GOOD[path]
@@ -70,7 +70,7 @@ def headers() -> Iterator[Case]:
             yield Case(f"{door} header {name}", request(path, good, *extra), ok, path=path)
 
 
-def hosts() -> Iterator[Case]:
+def hosts() -> Iterator[Case]:  # long: a list
     refused = frozenset({0, 400, 403, 421})
     for path, door in DOORS.items():
         good = GOOD[path]

@@ -13,7 +13,7 @@ def _tensor(**changes: object) -> bytes:
     return json.dumps({"inputs": [tensor]}).encode()
 
 
-def shapes() -> Iterator[Case]:
+def shapes() -> Iterator[Case]:  # long: a list
     for name, body in {
         "short": _tensor(shape=[2, 4]),
         "product of 2**64": _tensor(shape=[2**62, 4]),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tests.live.corpus.wire import CLIENT, GOOD, INFER, MODELS, PREDICTIONS, Case, request
 
 
-def paths() -> Iterator[Case]:
+def paths() -> Iterator[Case]:  # long: a list
     good = GOOD[INFER]
     for name in (
         *(
@@ -100,7 +100,7 @@ def paths() -> Iterator[Case]:
             yield Case(f"GET {path}?{query[:40]} {len(query)}", sent, frozenset({200, *CLIENT}), path=path)
 
 
-def methods() -> Iterator[Case]:
+def methods() -> Iterator[Case]:  # long: a list
     ways = frozenset({0, 200, 302, 400, 401, 403, 404, 405, 411, 415, 501})
     for path in (INFER, PREDICTIONS, MODELS, "/v2", "/health/live", "/metrics", "/admin/", "/nowhere"):
         for method in (
