@@ -56,13 +56,13 @@ class Transport(memory.Transport):
     #: Longest sleep without looking, seconds: a guard, nothing relies on it.
     longest_wait = 1.0
 
-    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+    def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> None:
         """Deliver one message; raises `TimeoutError` (socket.timeout) when none came within `timeout` seconds."""
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             seen = ARRIVALS.count
             try:
-                self.cycle.get(self._deliver, timeout=timeout)
+                self.cycle.get(self._deliver, timeout=timeout)  # type: ignore[union-attr]
                 return
             except Empty:
                 left = self.longest_wait if end is None else min(self.longest_wait, end - time.monotonic())

@@ -26,7 +26,7 @@ _FIELDS = frozenset(
     ["model", "version", "input", "priority", "webhook", "webhook_completed", "webhook_events_filter", "stream"]
 )
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)?")
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)?")
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 
 
@@ -109,10 +109,10 @@ _TIMES = ("accepted_at", "deadline_at", "started_at", "completed_at")
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Where a waiting prediction stands: `position` counts from 1, `eta_s` is None while no rate is known."""
+    """Where a waiting prediction stands: `position` counts from 1, `eta_s` is a guess."""
 
     position: int
-    eta_s: float | None
+    eta_s: float
 
 
 def parse(body: bytes, *, model: str | None = None) -> Wish:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from monitoring.background import Background
 
+PURGE_EVERY_S = 3600.0
 Role = Literal["web", "worker", "keeper"]
 
 
@@ -30,7 +31,10 @@ def background(role: Role) -> list[Background]:
         ]
     if role == "worker":
         return [LeaseKeeper(limits["LEASE_S"])]
+    # Where no Celery beat runs, the keeper's process keeps house itself.
+    housekeeping = [Ticker("purge", PURGE_EVERY_S, keeper.purge)] if settings.EMBEDDED else []
     return [
+        *housekeeping,
         Ticker("keeper", limits["KEEPER_INTERVAL_S"], keeper.keep),
         recorder.RecorderThread("ledger-recorder", [keeper.Rows()]),
     ]

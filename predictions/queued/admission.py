@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from django.db.models import Count
 
@@ -25,6 +26,10 @@ SAMPLE_EVERY_S = 0.25
 OPEN_LIMIT = 100_000
 #: Bounds of a computed Retry-After, seconds.
 LEAST_RETRY_S, MOST_RETRY_S = 1, 60
+#: Open predictions that make a backlog: only then the workers were busy all the time.
+BACKLOG = 32
+#: What the ledger adds to a prediction's own cost, seconds; used while no rate has been measured.
+OVERHEAD_S = 0.003
 #: Weight of the newest sample in the measured rate.
 SMOOTHING = 0.2
 
@@ -48,7 +53,7 @@ class Gate:
         self._lock = threading.Lock()
         self._sample = Sample()
         self._since: Counter[tuple[int, str]] = Counter()
-        self._newest = None
+        self._newest: UUID | None = None
 
     def admit(self, principal: Principal, version: Version, *, deadline_s: float) -> None:
         """Raise `QuotaExceeded` for the project's own limit, `Unavailable` for the model's, for all together, and
@@ -100,10 +105,11 @@ class Gate:
             self._since.subtract(counted_before)
             self._since += Counter()  # drops what is zero
 
-    def eta_s(self, position: int) -> float | None:
-        """Seconds until the prediction at this position is likely to end; None while no rate is known."""
+    def eta_s(self, position: int, row_cost_s: float) -> float:
+        """Seconds until the prediction at this position is likely to end: by the measured rate, before there is one
+        by the version's measured cost of a row."""
         rate = self._sample.rate
-        return round(position / rate, 3) if rate else None
+        return round(position / rate if rate else position * (row_cost_s + OVERHEAD_S), 3)
 
     def open(self) -> int:
         """Open predictions, as this process last knew."""
@@ -117,14 +123,14 @@ class Gate:
 
     def _measure(self, now: float, open_now: int) -> float:
         """Endings since the last sample are what came in less what the backlog grew by. Only time with a backlog
-        counts: an idle queue says nothing about how fast it could go."""
+        counts: a queue that is nearly empty says nothing about how fast it could go."""
         before = self._sample
         newest = Prediction.objects.order_by("-id").values_list("id", flat=True).first()
         came = 0
         if self._newest is not None and newest is not None:
             came = Prediction.objects.filter(id__gt=self._newest).count()
         first, self._newest = self._newest is None, newest
-        if first or not before.open or now <= before.taken_at:
+        if first or min(before.open, open_now) < BACKLOG or now <= before.taken_at:
             return before.rate
         ended = max(0, came + before.open - open_now)
         rate = ended / (now - before.taken_at)

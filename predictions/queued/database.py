@@ -88,4 +88,16 @@ def fetch(sql: str, params: Any) -> list[tuple[Any, ...]]:
     """Run one statement and return all its rows."""
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
-        return cursor.fetchall()
+        return list(cursor.fetchall())
+
+
+def execute(sql: str, params: Any) -> int:
+    """Run one statement and return how many rows it changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return int(cursor.rowcount)
+
+
+def as_uuid(value: Any) -> UUID:
+    """An id as a raw cursor gives it."""
+    return value if isinstance(value, UUID) else UUID(hex=value)

@@ -19,6 +19,7 @@ from django.db import OperationalError
 from models_registry import errors, snapshot
 from models_registry.routing import Version
 from models_registry.runtime import bisection
+from models_registry.runtime.predictor import Predictor
 from models_registry.runtime.signature import Tensors
 from monitoring import metrics
 from predictions.models import Prediction
@@ -104,7 +105,7 @@ def _decode(rows: Iterable[Claimed], version: Version) -> tuple[list[_Asked], li
     return asked, failed
 
 
-def _predict(predictor: snapshot.Predictor, requests: list[Tensors], timeout: float) -> list[bisection.Outcome]:
+def _predict(predictor: Predictor, requests: list[Tensors], timeout: float) -> list[bisection.Outcome]:
     """Never raises, whatever model code does: SystemExit and MemoryError must not end the worker's thread."""
     try:
         return bisection.predict_each(predictor, requests, timeout=timeout)

@@ -9,7 +9,7 @@ the fence in the same UPDATE, so the first ending wins and a late settle hits no
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from django.db import DataError, IntegrityError
 
 from models_registry import errors
 from predictions.models import Prediction
-from predictions.queued.database import dialect, fetch, writing
+from predictions.queued.database import as_uuid, dialect, execute, fetch, writing
 
 TABLE = Prediction._meta.db_table
 
@@ -132,7 +132,7 @@ def _insert(drafts: Sequence[Draft]) -> None:
     columns += ["sends", "attempts", "inference_ms", "alone"]
     names = ",".join(f'"{column}"' for column in columns)
     values_sql = ",".join([row] * len(drafts))
-    _execute(f"INSERT INTO {TABLE} ({names}) VALUES {values_sql} ON CONFLICT DO NOTHING", params)
+    execute(f"INSERT INTO {TABLE} ({names}) VALUES {values_sql} ON CONFLICT DO NOTHING", params)
 
 
 def _read_back(drafts: Sequence[Draft]) -> dict[UUID, Accepted | Exception]:
@@ -191,12 +191,12 @@ def claim(ids: Sequence[UUID], *, lease_s: float, max_attempts: int) -> list[Cla
         found = fetch(statement, params)
     claimed = [
         Claimed(
-            id=_uuid(row[0]),
+            id=as_uuid(row[0]),
             fence=fence,
             project=row[1],
             model=row[2],
             version=row[3],
-            version_id=_uuid(row[4]),
+            version_id=as_uuid(row[4]),
             rows=row[5],
             input=bytes(row[6]),
             alone=bool(row[7]),
@@ -236,7 +236,7 @@ def settle(fence: UUID, endings: Sequence[Settled]) -> set[UUID]:
     for end in endings:
         params += [sql.id(end.id), end.status, end.output, end.error_code, end.error, end.inference_ms]
     with writing():
-        return {_uuid(row[0]) for row in fetch(statement, [*params, sql.id(fence)])}
+        return {as_uuid(row[0]) for row in fetch(statement, [*params, sql.id(fence)])}
 
 
 def release(fence: UUID, ids: Sequence[UUID], *, alone: bool = False, delay_s: float = 0.0) -> list[UUID]:
@@ -253,7 +253,7 @@ def release(fence: UUID, ids: Sequence[UUID], *, alone: bool = False, delay_s: f
         RETURNING id"""
     with writing():
         found = fetch(statement, {"ids": sql.ids(ids), "fence": sql.id(fence), "delay": delay_s})
-    return sorted(_uuid(row[0]) for row in found)
+    return sorted(as_uuid(row[0]) for row in found)
 
 
 def cancel(project_id: int, identifier: UUID) -> bool:
@@ -283,21 +283,4 @@ def return_running() -> int:
 
 def _update(assignments: str, where: str, params: dict[str, Any]) -> int:
     with writing():
-        return _execute(f"UPDATE {TABLE} SET {assignments} WHERE {where}", params)
-
-
-def _execute(statement: str, params: Any) -> int:
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        cursor.execute(statement, params)
-        return cursor.rowcount
-
-
-def _uuid(value: Any) -> UUID:
-    return value if isinstance(value, UUID) else UUID(hex=value)
-
-
-def uuids(values: Iterable[Any]) -> list[UUID]:
-    """Ids as a raw cursor gives them."""
-    return [_uuid(value) for value in values]
+        return execute(f"UPDATE {TABLE} SET {assignments} WHERE {where}", params)

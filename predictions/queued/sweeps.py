@@ -14,8 +14,8 @@ from typing import Any
 from uuid import UUID
 
 from predictions.models import Prediction
-from predictions.queued.database import dialect, fetch, writing
-from predictions.queued.ledger import TABLE, uuids
+from predictions.queued.database import as_uuid, dialect, fetch, writing
+from predictions.queued.ledger import TABLE
 
 #: Rows one sweep takes at most; the next round takes the rest.
 LIMIT = 1_000
@@ -48,7 +48,7 @@ def end_overdue() -> list[UUID]:
         f"""status = 'aborted', completed_at = {sql.now}, fence = NULL, lease_until = NULL,
             error_code = 'deadline_passed', error = 'deadline passed'""",
     )
-    return uuids(row[0] for row in found)
+    return [as_uuid(row[0]) for row in found]
 
 
 def take_back_expired(*, max_attempts: int) -> tuple[list[UUID], int]:
@@ -68,7 +68,7 @@ def take_back_expired(*, max_attempts: int) -> tuple[list[UUID], int]:
         params={"max_attempts": max_attempts},
         returning="id, status",
     )
-    ended = uuids(row[0] for row in found if row[1] == Prediction.Status.FAILED)
+    ended = [as_uuid(row[0]) for row in found if row[1] == Prediction.Status.FAILED]
     return ended, len(found) - len(ended)
 
 
@@ -87,11 +87,11 @@ def move_due() -> list[Due]:
     )
     due = [
         Due(
-            id=uuids([row[0]])[0],
+            id=as_uuid(row[0]),
             project=row[1],
             model=row[2],
             version=row[3],
-            version_id=uuids([row[4]])[0],
+            version_id=as_uuid(row[4]),
             pool=row[5],
             priority=row[6],
             rows=row[7],

@@ -18,7 +18,7 @@ PAYLOAD = 1
 
 
 @shared_task(name="predictions.run", ignore_result=True, bind=True)
-def run(self: Task, v: int, ids: list[str]) -> None:
+def run(self: Task[..., None], v: int, ids: list[str]) -> None:
     """Run these predictions. Delivered at least once: rows that another worker holds or ended are not claimed."""
     if v != PAYLOAD:
         raise Reject(f"payload {v} is not known here", requeue=False)
@@ -28,7 +28,7 @@ def run(self: Task, v: int, ids: list[str]) -> None:
         # Whatever happened, the thread lives and the message is acked: the rows' leases end, and the keeper judges.
         logger.exception("a batch was given up; its leases expire", extra={"action": "batch_given_up"})
     finally:
-        PUBLISHER.done((self.request.delivery_info or {}).get("routing_key", ""))
+        PUBLISHER.done((self.request.delivery_info or {}).get("routing_key") or "")
 
 
 @shared_task(name="predictions.purge_ledger")
@@ -40,4 +40,4 @@ def purge_ledger() -> int:
 def send(message: Message) -> None:
     """Publish one nudge; raises when the broker does not take it."""
     ids = [identifier.hex for identifier in message.ids]
-    run.apply_async((PAYLOAD, ids), queue=message.queue, argsrepr="…", retry=False)
+    run.apply_async((PAYLOAD, ids), queue=message.queue, retry=False, argsrepr="…")  # type: ignore[call-arg]  # an option of the message

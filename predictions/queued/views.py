@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
 from django.conf import settings
+from django.db import DatabaseError
 from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -22,11 +23,13 @@ from monitoring import metrics
 from monitoring.ids import mint
 from predictions.protocols import replicate, replicate_models
 from predictions.protocols.replicate import Manner, Queue, Sight, Wish
-from predictions.queued import aftermath, ledger, reading, results, submission
+from predictions.queued import aftermath, ledger, listing, reading, results, submission
 from predictions.queued.admission import GATE
 from predictions.queued.bodies import AnyAnswer, body_of, request_id_of
 from predictions.queued.ledger import Accepted, Draft
 from predictions.queued.waiting import WAITERS, Waiter
+
+logger = logging.getLogger(__name__)
 
 #: What is kept of the request's time for reading the answer and writing it out, seconds.
 ANSWER_S = 0.1
@@ -38,6 +41,9 @@ class QueuedView(APIView):
     content_negotiation_class = AnyAnswer
 
     def handle_exception(self, exc: Exception) -> Any:
+        if isinstance(exc, DatabaseError):
+            logger.warning("the database did not answer", exc_info=exc, extra={"action": "database_down"})
+            exc = errors.Unavailable("the ledger cannot be read now", retry_after=1)
         if isinstance(exc, errors.DomainError):
             metrics.count(metrics.REFUSALS, ("replicate", exc.code))
         return super().handle_exception(exc)
@@ -57,7 +63,7 @@ class PredictionsView(QueuedView):
 
     def get(self, request: Request) -> HttpResponse:
         principal = snapshot.principal_of(request)
-        page = reading.page(_filter(principal, request))
+        page = reading.page(listing.filter_of(principal, request.query_params))
         sights = [results.sight_of(row) for row in page.rows]
         body = replicate.show_page(
             sights, base=_base(request), following=_cursor(request, "o", page.older),
@@ -90,8 +96,7 @@ class PredictionView(QueuedView):
         sight = _find(snapshot.principal_of(request), identifier)
         queue = None
         if sight.status == "starting":
-            place = reading.position(sight.id, pool=sight.pool, priority=sight.priority)
-            queue = Queue(place, GATE.eta_s(place))
+            queue = _queue(sight, reading.position(sight.id, pool=sight.pool, priority=sight.priority))
         return _json(replicate.show(sight, base=_base(request), queue=queue))
 
 
@@ -192,13 +197,17 @@ def _accepted(request: Request, manner: Manner, accepted: Accepted, draft: Draft
 def _shown(
     request: Request, sight: Sight, accepted: Accepted, *, status: int = 201, waited: bool = False
 ) -> HttpResponse:
-    place = max(1, GATE.open())
-    queue = Queue(place, GATE.eta_s(place)) if sight.status == "starting" else None
+    queue = _queue(sight, max(1, GATE.open())) if sight.status == "starting" else None
     response = _json(replicate.show(sight, base=_base(request), queue=queue, as_waiting=waited), status=status)
     response["X-Prediction-ID"] = str(sight.id)
     if accepted.replayed:
         response["Idempotency-Replayed"] = "true"
     return response
+
+
+def _queue(sight: Sight, place: int) -> Queue:
+    version = snapshot.current().versions.get(sight.version_id)
+    return Queue(place, GATE.eta_s(place, version.row_cost_s[0] if version is not None else 0.0))
 
 
 def _route(principal: Principal, wish: Wish) -> Route:
@@ -241,41 +250,6 @@ def _sight_of_draft(draft: Draft, accepted: Accepted) -> Sight:
     )
 
 
-def _filter(principal: Principal, request: Request) -> reading.Filter:
-    asked = request.query_params
-    status = asked.get("status")
-    if status is not None and status not in ("starting", "processing", "succeeded", "failed", "canceled"):
-        raise errors.InvalidInput("status is one of starting, processing, succeeded, failed, canceled", field="status")
-    cursor = asked.get("cursor", "")
-    try:
-        beyond = UUID(hex=cursor[1:]) if cursor else None
-    except ValueError:
-        beyond = None
-    if cursor and (beyond is None or cursor[0] not in "on"):
-        raise errors.InvalidInput("this cursor was not made here", field="cursor")
-    model = asked.get("model")
-    return reading.Filter(
-        project_id=principal.project_id,
-        models=principal.models,
-        status=status,
-        model=model.rpartition("/")[2] if model else None,
-        since=_moment(asked.get("since"), "since"),
-        until=_moment(asked.get("until"), "until"),
-        older=beyond if cursor[:1] == "o" else None,
-        newer=beyond if cursor[:1] == "n" else None,
-    )
-
-
-def _moment(text: str | None, field: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text.replace(" ", "+"))
-    except ValueError:
-        raise errors.InvalidInput(f"{field} is a time in ISO 8601", field=field) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def _cursor(request: Request, direction: str, identifier: UUID | None) -> str | None:
     if identifier is None:
         return None
@@ -285,7 +259,8 @@ def _cursor(request: Request, direction: str, identifier: UUID | None) -> str | 
 
 def _base(request: Request) -> str:
     """Scheme, host and mount point, without a trailing slash."""
-    return request.build_absolute_uri("/")[:-1] + request.META.get("SCRIPT_NAME", "").rstrip("/")
+    mount = str(request.META.get("SCRIPT_NAME", "")).rstrip("/")
+    return str(request.build_absolute_uri("/"))[:-1] + mount
 
 
 def _json(body: bytes, *, status: int = 200) -> HttpResponse:
