@@ -65,6 +65,12 @@ OPEN_PREDICTIONS = Declared(
 )
 LEASE_EXPIRIES = Declared("serving_lease_expiries_total", "counter", "Claims of workers that ran out.")
 RETRIES = Declared("serving_retries_total", "counter", "Nudges sent again by the keeper.")
+DEAD_LETTERS = Declared(
+    "serving_dead_letters_total",
+    "counter",
+    "Messages no worker took, by why: delivery_limit, rejected, expired, maxlen, unrouted.",
+    ("reason",),
+)
 RECORDS = Declared(
     "serving_records_total",
     "counter",
@@ -99,6 +105,7 @@ DECLARED: tuple[Declared, ...] = (
     OPEN_PREDICTIONS,
     LEASE_EXPIRIES,
     RETRIES,
+    DEAD_LETTERS,
     RECORDS,
     SPOOL_BYTES,
     SPOOL_CALLS,

@@ -20,11 +20,19 @@ for chatty in ("celery.worker.strategy", "celery.app.trace", "celery.worker.cons
 # "No hostname was supplied": the memory transport has none.
 logging.getLogger("kombu.connection").setLevel(logging.ERROR)
 
-ROOMS_WITH_TASKS = ["predictions.queued", "models_registry.publishing"]
+ROOMS_WITH_TASKS = ["predictions.queued", "models_registry.publishing", "monitoring"]
+
+
+class App(Celery):
+    """Consumes without a read time-out, which only publishers have: a quiet queue is no fault."""
+
+    def connection_for_read(self, url: Any = None, **options: Any) -> Any:
+        unlimited = {"read_timeout": None, "write_timeout": None}
+        return super().connection_for_read(url, **{"transport_options": unlimited, **options})
 
 
 def make_app(*, current: bool) -> Celery:
-    made = Celery("serving_site", set_as_current=current)
+    made = App("serving_site", set_as_current=current)
     made.config_from_object("django.conf:settings", namespace="CELERY")
     made.autodiscover_tasks(ROOMS_WITH_TASKS)
     return made

@@ -66,8 +66,12 @@ SECRET_KEY = read("SECRET_KEY", "str", "", "Signs sessions; made and kept in the
 ALLOWED_HOSTS = read("ALLOWED_HOSTS", "list", [], "Host names that are answered; loopback names when absent.")
 CSRF_TRUSTED_ORIGINS = read("CSRF_TRUSTED_ORIGINS", "list", [], "Origins (with scheme) whose forms are taken.")
 
-DATABASE_URL = read("DATABASE_URL", "str", "", "PostgreSQL; absent: SQLite in the data folder.")
-RABBITMQ_URL = read("RABBITMQ_URL", "str", "", "RabbitMQ; absent: in-process queues.")
+DATABASE_URL = read(
+    "DATABASE_URL", "str", "", "PostgreSQL, `postgres://user:password@host,host/name?sslmode=…`; absent: SQLite."
+)
+RABBITMQ_URL = read("RABBITMQ_URL", "str", "", "RabbitMQ, nodes separated by `;`; absent: in-process queues.")
+RABBITMQ_CA_FILE = read("RABBITMQ_CA_FILE", "str", "", "Certificates that RabbitMQ's (`amqps://`) is checked against.")
+QUORUM_SIZE = read("QUORUM_SIZE", "int", 0, "Replicas of a queue; 0: as RabbitMQ decides.")
 REDIS_URL = read(
     "REDIS_URL",
     "str",
@@ -79,7 +83,17 @@ REDIS_RESULTS_URL = read(
     "REDIS_RESULTS_URL", "str", "", "Redis for hot results and wake-ups, in the same forms; absent: REDIS_URL."
 )
 REDIS_CA_FILE = read("REDIS_CA_FILE", "str", "", "Certificates that Redis' own is checked by; absent: the system's.")
-ELASTICSEARCH_URL = read("ELASTICSEARCH_URL", "str", "", "Elasticsearch; absent: records in the database.")
+ELASTICSEARCH_URL = read(
+    "ELASTICSEARCH_URL", "str", "", "Elasticsearch, nodes separated by `,`; absent: records in the database."
+)
+ELASTICSEARCH_CA_FILE = read(
+    "ELASTICSEARCH_CA_FILE", "str", "", "Certificates that Elasticsearch's (`https://`) are checked against."
+)
+ELASTICSEARCH_API_KEY = read("ELASTICSEARCH_API_KEY", "str", "", "Key for Elasticsearch, instead of user and password.")
+INDEX_ENVIRONMENT = read("INDEX_ENVIRONMENT", "str", "default", "Part of the names of the record indices.")
+INDEX_SHARDS = read("INDEX_SHARDS", "int", 1, "Shards of a day's record index.")
+INDEX_REPLICAS = read("INDEX_REPLICAS", "int", 0, "Replicas of a day's record index.")
+INDEX_REFRESH_S = read("INDEX_REFRESH_S", "int", 1, "Seconds until a stored record is found.")
 ARTIFACT_URL = read(
     "ARTIFACT_URL",
     "str",
@@ -92,7 +106,10 @@ ARTIFACT_SECRET_KEY = read("ARTIFACT_SECRET_KEY", "str", "", "Secret key of the 
 ARTIFACT_CA_FILE = read("ARTIFACT_CA_FILE", "str", "", "Certificates that the store's own is checked by.")
 
 SERVING_ROLE = read(
-    "SERVING_ROLE", "str", "", "Set by `manage.py serve` for its own processes (web: answers requests); not by you."
+    "SERVING_ROLE",
+    "str",
+    "",
+    "What this process is: `web` is set by `manage.py serve`, others name it towards PostgreSQL; not by you.",
 )
 #: Names and addresses no other machine can reach.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -123,6 +140,17 @@ KEEPER_INTERVAL_S = read("KEEPER_INTERVAL_S", "float", 1.0, "Seconds between two
 RESULT_TTL = read("RESULT_TTL", "int", 3600, "Seconds a finished prediction stays in the cache.")
 LEDGER_RETENTION_S = read(
     "LEDGER_RETENTION_S", "float", 7 * 86_400.0, "Seconds a recorded prediction stays in the ledger."
+)
+RECORD_RETENTION_S = read(
+    "RECORD_RETENTION_S", "float", 90 * 86_400.0, "Seconds a record stays in the record store; whole days are dropped."
+)
+DATABASE_CONNECTIONS = read(
+    "DATABASE_CONNECTIONS", "int", 16, "Most connections of one process to PostgreSQL, at most one per thread."
+)
+METRICS_HOST = read("METRICS_HOST", "str", "127.0.0.1", "Address of the metrics of a worker or keeper process.")
+METRICS_PORT = read("METRICS_PORT", "int", 0, "Port of the metrics of a worker or keeper process; 0: none.")
+LIVENESS_FILE = read(
+    "LIVENESS_FILE", "str", "", "File a worker touches while it consumes, and after each task; absent: none."
 )
 SPOOL_LIMIT = read("SPOOL_LIMIT", "int", 2 * 2**30, "Most bytes of online records not yet in the record store.")
 ANSWER_WITHOUT_RECORD = read(

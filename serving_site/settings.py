@@ -6,9 +6,8 @@ import os
 import secrets
 
 from celery.schedules import crontab
-from kombu import Exchange, Queue
 
-from serving_site import env, navigation
+from serving_site import addresses, env, navigation, redis_urls, topology
 
 BASE_DIR = env.ROOT
 DATA_DIR = env.DATA_DIR
@@ -85,15 +84,10 @@ TEMPLATES = [
 
 # Rows ------------------------------------------------------------------------------------------------------
 if env.DATABASE_URL:
-    import environ
+    from serving_site import postgres
 
-    DATABASES = {"default": environ.Env.db_url_config(env.DATABASE_URL)}
-    DATABASES["default"]["OPTIONS"] = {
-        "pool": {"min_size": 1, "max_size": 16, "timeout": 5},
-        "connect_timeout": 2,
-        "options": "-c statement_timeout=5s -c lock_timeout=2s -c idle_in_transaction_session_timeout=30s",
-    }
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    _CONNECTIONS = min(env.DATABASE_CONNECTIONS, env.BLOCKING_THREADS)
+    DATABASES = {"default": postgres.settings(env.DATABASE_URL, role=env.SERVING_ROLE, connections=_CONNECTIONS)}
 else:
     DATABASES = {
         "default": {
@@ -112,21 +106,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Cache and hot results -------------------------------------------------------------------------------------
 if env.REDIS_URL:
-    _REDIS = {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "OPTIONS": {
-            "CONNECTION_FACTORY": "serving_site.redis_clients.Factory",
-            # Never pickle: whoever writes into Redis would run code here.
-            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
-            "IGNORE_EXCEPTIONS": True,
-            # One for each thread, one for the thread that hears wake-ups, one to spare.
-            "MAX_CONNECTIONS": env.BLOCKING_THREADS + 2,
-            "CA_FILE": env.REDIS_CA_FILE,
-        },
-    }
+    # One connection for each thread, one for the thread that hears wake-ups, one to spare.
+    _REDIS = {"connections": env.BLOCKING_THREADS + 2, "ca_file": env.REDIS_CA_FILE}
     CACHES = {
-        "default": {**_REDIS, "LOCATION": [env.REDIS_URL], "KEY_PREFIX": "serving"},
-        "results": {**_REDIS, "LOCATION": [env.REDIS_RESULTS_URL or env.REDIS_URL], "KEY_PREFIX": "serving-results"},
+        "default": redis_urls.cache(env.REDIS_URL, prefix="serving", **_REDIS),
+        "results": redis_urls.cache(env.REDIS_RESULTS_URL or env.REDIS_URL, prefix="serving-results", **_REDIS),
     }
 else:
     _LOCAL = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 4_000}}
@@ -138,27 +122,20 @@ WAKE_UPS = "predictions.queued.redis_wakeups.RedisWakeUps" if env.REDIS_URL else
 POOLS = ["default"]
 PRIORITIES = ["interactive", "standard", "bulk"]
 OPERATIONS_QUEUE = "operations"
-_EXCHANGE = Exchange("serving", "topic", durable=True)
-_QUORUM = (
-    {}
-    if env.EMBEDDED
-    else {
-        "x-queue-type": "quorum",
-        "x-delivery-limit": 5,
-        "x-dead-letter-exchange": "serving.dlx",
-        "x-dead-letter-strategy": "at-least-once",
-        "x-overflow": "reject-publish",
-        "x-max-length": 100_000,
-    }
-)
-CELERY_BROKER_URL = env.RABBITMQ_URL or "memory://"
+QUORUM_SIZE = env.QUORUM_SIZE
 if env.EMBEDDED:
+    CELERY_BROKER_URL = "memory://"
     # Woken by a message instead of polling for one.
     CELERY_BROKER_TRANSPORT = "serving_site.memory_transport:Transport"
-CELERY_TASK_QUEUES = [
-    Queue(name, _EXCHANGE, routing_key=name, queue_arguments=_QUORUM)
-    for name in [OPERATIONS_QUEUE, *(f"predictions.{pool}.{priority}" for pool in POOLS for priority in PRIORITIES)]
-]
+else:
+    _BROKERS = addresses.brokers(env.RABBITMQ_URL)
+    CELERY_BROKER_URL = ";".join(_BROKERS)
+    CELERY_BROKER_USE_SSL = addresses.broker_tls(_BROKERS, env.RABBITMQ_CA_FILE)
+CELERY_TASK_QUEUES = topology.queues(
+    [OPERATIONS_QUEUE, *(f"predictions.{pool}.{priority}" for pool in POOLS for priority in PRIORITIES)],
+    embedded=env.EMBEDDED,
+    quorum_size=env.QUORUM_SIZE,
+)
 CELERY_TASK_DEFAULT_QUEUE = OPERATIONS_QUEUE
 CELERY_TASK_DEFAULT_EXCHANGE = "serving"
 CELERY_TASK_DEFAULT_EXCHANGE_TYPE = "topic"
@@ -184,14 +161,22 @@ CELERY_BROKER_CONNECTION_TIMEOUT = 2
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
+CELERY_BROKER_POOL_LIMIT = 2
+CELERY_CONTROL_QUEUE_EXCLUSIVE = CELERY_EVENT_QUEUE_EXCLUSIVE = True
+# Publishers': without them a frozen broker holds a publish for ever. A worker's consumer reads without a limit.
 CELERY_BROKER_TRANSPORT_OPTIONS = (
     {}
     if env.EMBEDDED
-    else {"confirm_publish": True, "connect_timeout": 3, "read_timeout": 3, "write_timeout": 3, "max_retries": 3}
+    else {
+        **{"confirm_publish": True, "connect_timeout": 3, "read_timeout": 3, "write_timeout": 3},
+        **{"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.5},
+    }
 )
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "purge-ledger": {"task": "predictions.purge_ledger", "schedule": crontab(minute="17")},
+    "purge-records": {"task": "monitoring.purge_records", "schedule": crontab(minute="43", hour="2")},
 }
 
 # API -------------------------------------------------------------------------------------------------------
@@ -247,6 +232,7 @@ SERVING = {
         "KEEPER_INTERVAL_S",
         "RESULT_TTL",
         "LEDGER_RETENTION_S",
+        "RECORD_RETENTION_S",
         "SPOOL_LIMIT",
         "ANSWER_WITHOUT_RECORD",
         "DRAIN_S",
@@ -260,10 +246,22 @@ ARTIFACT_URL = env.ARTIFACT_URL or str(DATA_DIR / "artifacts")
 ARTIFACT_CACHE_DIR = DATA_DIR / "artifact-cache"
 ARTIFACT_ACCESS_KEY, ARTIFACT_SECRET_KEY = env.ARTIFACT_ACCESS_KEY, env.ARTIFACT_SECRET_KEY
 ARTIFACT_CA_FILE = env.ARTIFACT_CA_FILE
-ELASTICSEARCH_URL = env.ELASTICSEARCH_URL
 SPOOL_DIR = DATA_DIR / "spool"
 #: What opens the record store, by name.
 RECORD_STORE = "monitoring.stores.database.DatabaseStore"
+if env.ELASTICSEARCH_URL:
+    RECORD_STORE = "monitoring.stores.cluster.store"
+    ELASTICSEARCH = {
+        "cluster": addresses.cluster(env.ELASTICSEARCH_URL),
+        "ca_file": env.ELASTICSEARCH_CA_FILE,
+        "api_key": env.ELASTICSEARCH_API_KEY,
+    }
+    RECORD_INDEX = {
+        "environment": env.INDEX_ENVIRONMENT,
+        "shards": env.INDEX_SHARDS,
+        "replicas": env.INDEX_REPLICAS,
+        "refresh_s": env.INDEX_REFRESH_S,
+    }
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.ONLINE_BODY_LIMIT
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 DATA_UPLOAD_MAX_NUMBER_FILES = 4

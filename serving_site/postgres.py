@@ -1,0 +1,78 @@
+"""PostgreSQL as every process uses it: a bounded pool, and no statement that waits for ever.
+
+A frozen server is not noticed by the server's own time-outs, nor by TCP's: its kernel still acknowledges. So the
+client bounds each wait: a connection whose answer is late is closed, and its caller gets an `OperationalError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from psycopg import errors
+
+from serving_site import addresses
+
+#: Seconds: the server's own limit of a statement, the client's limit of one answer, of a free connection, of a new one.
+STATEMENT_S = 5
+ANSWER_S = 6.0
+POOL_S = 3.0
+CONNECT_S = 2
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """A connection that waits at most `ANSWER_S` for anything; beyond it, it is closed."""
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        limit = ANSWER_S if timeout is None else timeout
+        try:
+            return super().wait(gen, interval, limit)
+        except errors._WaitTimeout:
+            self.pgconn.finish()
+            raise psycopg.OperationalError(f"PostgreSQL did not answer within {limit:g} s") from None
+
+
+def settings(url: str, *, role: str, connections: int) -> dict[str, Any]:
+    """Django's entry in DATABASES; `connections` bounds this process's pool."""
+    place = addresses.database(url)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": place.name,
+        "USER": place.user,
+        "PASSWORD": place.password,
+        "HOST": place.hosts,
+        "PORT": place.ports,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": options(place.options, role=role, connections=connections),
+    }
+
+
+def options(asked: Mapping[str, str], *, role: str, connections: int) -> dict[str, Any]:
+    """What goes to libpq and to the pool. A commit is on disk before it is acknowledged: that is acceptance."""
+    server = {
+        "statement_timeout": f"{STATEMENT_S}s",
+        "lock_timeout": "2s",
+        "idle_in_transaction_session_timeout": "30s",
+        "synchronous_commit": "on",
+    }
+    return {
+        "pool": {
+            "connection_class": BoundedConnection,
+            "min_size": 1,
+            "max_size": connections,
+            "timeout": POOL_S,
+            "max_waiting": 256,
+            "max_idle": 60,
+            "reconnect_timeout": 5,
+        },
+        "connect_timeout": CONNECT_S,
+        "application_name": f"serving-{role or 'command'}",
+        "tcp_user_timeout": 5000,
+        "keepalives": 1,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "options": " ".join(f"-c {name}={value}" for name, value in server.items()),
+        **asked,
+    }
