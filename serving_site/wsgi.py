@@ -19,7 +19,7 @@ django_application = get_wsgi_application()
 from models_registry import errors  # noqa: E402 - models are importable only once Django is set up
 from predictions import places  # noqa: E402
 from predictions.online.lane import Lane, declared_length  # noqa: E402
-from serving_site import api  # noqa: E402
+from serving_site import api, env  # noqa: E402
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -111,7 +111,7 @@ def application(environ: Environ, start_response: StartResponse) -> Iterable[byt
     return _lane(environ, start_response)
 
 
-if os.environ.get("SERVING_ROLE") == "web" and settings.EMBEDDED:
+if env.SERVING_ROLE == "web" and settings.EMBEDDED:
     from serving_site import embedded
 
     embedded.start()
