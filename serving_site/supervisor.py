@@ -107,7 +107,8 @@ def _run(env: Any, lock: DataLock, load: Callable[[], Application], started: flo
         """Granian's supervisor, which says when it is ready."""
 
         def startup(self, *args: Any, **kwargs: Any) -> None:
-            super().startup(*args, **kwargs)
+            begin: Any = super().startup
+            begin(*args, **kwargs)
             # Only now: the worker is forked, and a thread that runs at that moment may leave it an import lock that
             # nobody will ever release.
             _announce(env, self, started)
