@@ -49,7 +49,7 @@ class TrialForm(forms.Form):
 
 def _fields(spec: TensorSpec) -> dict[str, forms.Field]:
     width = len(examples.row(spec))
-    labels = spec.columns if len(spec.columns) == width else [str(position) for position in range(width)]
+    labels = spec.columns if len(spec.columns) == width else [f"{spec.name}[{position}]" for position in range(width)]
     names = [spec.name] if width == 1 else [f"{spec.name}.{position}" for position in range(width)]
     labels = [spec.name] if width == 1 and not spec.columns else list(labels)
     return {name: _field(spec, label) for name, label in zip(names, labels, strict=True)}
@@ -97,7 +97,7 @@ def try_version(request: HttpRequest, pk: Any) -> HttpResponse:
     return pages.page(
         request,
         "predictions/try.html",
-        title=f"Try {version}",
+        title=f"Try version {version.number} of {version.model}",
         version=version,
         form=form,
         answer=answer,
