@@ -1,13 +1,16 @@
 """Artefacts in an S3-compatible store, and on the local disk whatever was opened once: the one home of django-storages.
 
 A version that this host has opened before opens while the store is away. What has to be asked of the store answers
-within 3 s, if only with `Unavailable`: one attempt, 1 s to connect, 2 s of silence.
+within 3 s, if only with `Unavailable`: one attempt, 1 s to connect, 1.5 s of silence; an upload waits 1 s more for
+the store to let it in.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +31,9 @@ from models_registry.artifacts import Bucket, Folder
 logger = logging.getLogger(__name__)
 
 CONNECT_S = 1
-SILENCE_S = 2
+SILENCE_S = 1.5
+#: Seconds before an upload that the store failed is sent once more.
+AGAIN_S = 0.3
 #: What a caller is told to wait before it tries again, seconds.
 RETRY_AFTER_S = 5
 #: A download beyond this size goes through the disk.
@@ -50,12 +55,14 @@ class ObjectStore:
     def __init__(self, bucket: Bucket, access: Access, cache: Path) -> None:
         self._storage = _storage(bucket, access)
         self._cache = Folder(cache)
+        #: One upload at a time: the same bytes sent at once are refused by some stores, and nobody waits for uploads.
+        self._uploading = threading.Lock()
 
     def put(self, content: BinaryIO | bytes, *, limit: int) -> tuple[str, int]:
         """Store the bytes, in the bucket first; the same bytes again replace themselves, which mends a damaged copy."""
         with self._cache.incoming(content, limit=limit) as (path, digest, size):
-            with _asking("stored"), path.open("rb") as file:
-                self._storage.save(_name(digest), File(file))
+            with _asking("stored"), self._uploading:
+                self._upload(path, digest)
             self._cache.keep(path, digest)
         return digest, size
 
@@ -78,11 +85,28 @@ class ObjectStore:
         is_cached = self._cache.has(digest)
         try:
             with _asking("looked for"):
-                return bool(self._storage.exists(_name(digest)))
+                # Not `exists`: that makes a client of its own for each thread.
+                self._storage.open(_name(digest), "rb").close()
+            return True
+        except FileNotFoundError:
+            return False
         except errors.Unavailable:
             if is_cached:
                 return True
             raise
+
+    def _upload(self, path: Path, digest: str) -> None:
+        """Send the file; once more when the store answered that it failed, which stores do now and then."""
+        for pause_s in (AGAIN_S, 0.0):
+            try:
+                with path.open("rb") as file:
+                    self._storage.save(_name(digest), File(file))
+            except ClientError as error:
+                if not pause_s or error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
+                    raise
+                time.sleep(pause_s)
+            else:
+                return
 
     def _fetch(self, digest: str) -> None:
         try:

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 Form = Literal["single", "sentinel", "cluster"]
@@ -56,6 +56,23 @@ def parse(url: str) -> Address:
         sentinel_password=_sentinel_password(parts.query, form),
         tls=scheme == "rediss",
     )
+
+
+def cache(url: str, *, prefix: str, connections: int, ca_file: str) -> dict[str, Any]:
+    """An entry of Django's CACHES for this Redis; `connections` at most for each process."""
+    return {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": [url],
+        "KEY_PREFIX": prefix,
+        "OPTIONS": {
+            "CONNECTION_FACTORY": "serving_site.redis_clients.Factory",
+            # Never pickle: whoever writes into Redis would run code here.
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+            "IGNORE_EXCEPTIONS": True,
+            "MAX_CONNECTIONS": connections,
+            "CA_FILE": ca_file,
+        },
+    }
 
 
 def _host(text: str, port: int) -> tuple[str, int]:

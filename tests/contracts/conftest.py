@@ -1,14 +1,26 @@
-"""Real servers for the contract tests: started once for the run, private and on loopback."""
+"""Real servers for the contract tests: started once for the run, private and on loopback.
+
+Servers that a test kills or freezes are its own (`private_redis`, `private_object_store`).
+"""
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import boto3
 import pytest
 from elasticsearch import Elasticsearch
 
 from serving_site.stack import elasticsearch as stack_elasticsearch
 from serving_site.stack import install
+from serving_site.stack import redis as stack_redis
+from serving_site.stack.server import Server, folder_for, free_port, launch
+from tests.contracts.artifacts import BUCKET, KEY, REGION, SECRET
 
 _DOWNLOADS = Path(__file__).resolve().parent.parent.parent / "var" / "downloads"
 
@@ -20,4 +32,74 @@ def elasticsearch_client(tmp_path_factory):
     client = Elasticsearch(server.url, request_timeout=10, max_retries=0)
     yield client
     client.close()
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_urls(tmp_path_factory) -> Iterator[tuple[str, str]]:
+    """Two servers, one for the cache and one for results."""
+    install.ensure("Redis")
+    root = tmp_path_factory.mktemp("redis")
+    servers = [
+        stack_redis.start(root, name="cache", policy="allkeys-lru"),
+        stack_redis.start(root, name="results", policy="noeviction"),
+    ]
+    yield servers[0].url, servers[1].url
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def private_redis(tmp_path) -> Iterator[Callable[..., Server]]:
+    """Start a Redis of this test's own, also again on the port of one that was killed."""
+    install.ensure("Redis")
+    servers: list[Server] = []
+
+    def start(port: int | None = None) -> Server:
+        servers.append(stack_redis.start(tmp_path, name=f"redis-{len(servers)}", policy="noeviction", port=port))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        _end(server)
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory) -> Iterator[Server]:
+    """An S3-compatible server with one bucket. Who freezes it thaws it."""
+    server = _object_store(tmp_path_factory.mktemp("object-store"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def private_object_store(tmp_path) -> Iterator[Server]:
+    """One that this test may stop."""
+    server = _object_store(tmp_path)
+    yield server
+    _end(server)
+
+
+def _object_store(root: Path) -> Server:
+    port = free_port()
+    server = launch(
+        "moto",
+        [Path(sys.executable).parent / "moto_server", "-H", "127.0.0.1", "-p", str(port)],
+        folder=folder_for(root, "moto"),
+        port=port,
+        url=f"http://127.0.0.1:{port}",
+        timeout=30,
+    )
+    client = boto3.client(
+        "s3", endpoint_url=server.url, region_name=REGION, aws_access_key_id=KEY, aws_secret_access_key=SECRET
+    )
+    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    client.close()
+    return server
+
+
+def _end(server: Server) -> None:
+    """Stop a server that may be frozen or dead."""
+    with suppress(ProcessLookupError, RuntimeError):
+        os.kill(server.pid, signal.SIGCONT)
     server.stop()
