@@ -20,7 +20,7 @@ from predictions.protocols.replicate import Sight
 logger = logging.getLogger(__name__)
 
 #: Larger answers stay in their row: the cache holds many small ones.
-HOT_BYTES = 64 * 2**10
+HOT_BYTES = 16 * 2**10
 
 
 def find(project_id: int, project: str, identifier: UUID) -> Sight:
