@@ -22,6 +22,18 @@ Array = np.ndarray[Any, Any]
 #: No tensor can be larger than this many elements, whatever sizes a request declares.
 MAX_ELEMENTS = 1 << 40
 
+#: Datatypes taken for a wider one of the same kind: every value fits and nothing is rounded.
+_WIDENED: Mapping[str, frozenset[str]] = {
+    "FP64": frozenset(("FP32", "FP16")),
+    "FP32": frozenset(("FP16",)),
+    "INT64": frozenset(("INT32", "INT16", "INT8")),
+    "INT32": frozenset(("INT16", "INT8")),
+    "INT16": frozenset(("INT8",)),
+    "UINT64": frozenset(("UINT32", "UINT16", "UINT8")),
+    "UINT32": frozenset(("UINT16", "UINT8")),
+    "UINT16": frozenset(("UINT8",)),
+}
+
 _NONE = type(None)
 _KINDS: Mapping[str, frozenset[type]] = {
     "b": frozenset((bool,)),
@@ -70,13 +82,13 @@ def fit(spec: TensorSpec, shape: Sequence[Any]) -> tuple[int, ...]:
 
 
 def datatype(spec: TensorSpec, declared: Any) -> None:
-    """Refuse a tensor that declares another datatype than the signature's: a cast would guess."""
-    if declared != spec.datatype:
+    """Refuse a tensor whose declared datatype is neither the signature's nor one that widens to it without loss."""
+    if declared != spec.datatype and declared not in _WIDENED.get(spec.datatype, ()):
         raise InvalidInput(f"{spec.name}: datatype {_short(declared)} is not {spec.datatype}", field=spec.name)
 
 
 def from_binary(spec: TensorSpec, declared: Any, *, shape: Sequence[Any], data: memoryview | bytes) -> Array:
-    """Little-endian row-major bytes → a checked array of `spec.dtype`, its own memory.
+    """Little-endian row-major bytes of the declared datatype → a checked array of `spec.dtype`, its own memory.
 
     Sizes are compared before anything is allocated. NaN is a missing value, only where the spec is nullable;
     infinity never; BOOL bytes are 0 or 1; BYTES elements are UTF-8 with a uint32 length in front.
@@ -86,16 +98,15 @@ def from_binary(spec: TensorSpec, declared: Any, *, shape: Sequence[Any], data: 
     count = math.prod(wanted)
     if spec.datatype == "BYTES":
         return _texts(spec, _split(spec, memoryview(data), count), wanted)
-    if len(data) != count * spec.dtype.itemsize:
-        raise InvalidInput(
-            f"{spec.name}: {len(data)} bytes are not {count} elements of {spec.datatype}", field=spec.name
-        )
+    sent = DTYPES[declared]
+    if len(data) != count * sent.itemsize:
+        raise InvalidInput(f"{spec.name}: {len(data)} bytes are not {count} elements of {declared}", field=spec.name)
     if spec.datatype == "BOOL":
         bits = np.frombuffer(data, dtype=np.uint8)
         if bits.size and int(bits.max()) > 1:
             _refuse(spec, int(np.argmax(bits > 1)), wanted, "must be the byte 0 or 1")
         return bits.astype(np.bool_).reshape(wanted)
-    array = np.frombuffer(data, dtype=spec.dtype.newbyteorder("<")).astype(spec.dtype).reshape(wanted)
+    array = np.frombuffer(data, dtype=sent.newbyteorder("<")).astype(spec.dtype).reshape(wanted)
     _check_values(spec, array)
     return array
 

@@ -297,3 +297,19 @@ def _nulls(value: Any) -> Any:
     if isinstance(value, list):
         return [_nulls(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+@pytest.mark.parametrize(("narrow", "wide"), [("FP32", "FP64"), ("INT8", "INT64"), ("UINT16", "UINT32")])
+def test_a_narrower_number_of_the_same_kind_is_widened_since_nothing_is_lost(narrow, wide):
+    sent = np.array([[1, 2]], DTYPES[narrow])
+    read = tensors.from_binary(spec(wide, -1, 2), narrow, shape=[1, 2], data=sent.tobytes())
+    assert read.dtype == DTYPES[wide]
+    assert read.tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("sent", "wanted"), [("FP64", "FP32"), ("INT64", "FP64"), ("INT64", "INT32"), ("UINT8", "INT64")]
+)
+def test_a_datatype_that_could_lose_something_is_refused(sent, wanted):
+    with pytest.raises(InvalidInput, match="is not"):
+        tensors.datatype(spec(wanted), sent)
