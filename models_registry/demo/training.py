@@ -43,24 +43,35 @@ def _iris() -> tuple[Any, Any, Any]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    rows, species = load_iris(return_X_y=True)
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(rows, species), None, rows
+    rows, species = _named(load_iris(as_frame=True))
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(rows, species), *_sample(rows)
 
 
 def _breast_cancer() -> tuple[Any, Any, Any]:
     from sklearn.datasets import load_breast_cancer
     from sklearn.ensemble import RandomForestClassifier
 
-    rows, diagnoses = load_breast_cancer(return_X_y=True)
-    return RandomForestClassifier(100, random_state=0).fit(rows, diagnoses), None, rows
+    rows, diagnoses = _named(load_breast_cancer(as_frame=True))
+    return RandomForestClassifier(100, random_state=0).fit(rows, diagnoses), *_sample(rows)
 
 
 def _diabetes() -> tuple[Any, Any, Any]:
     from sklearn.datasets import load_diabetes
     from sklearn.ensemble import GradientBoostingRegressor
 
-    rows, progression = load_diabetes(return_X_y=True)
-    return GradientBoostingRegressor(random_state=0).fit(rows, progression), None, rows
+    rows, progression = _named(load_diabetes(as_frame=True))
+    return GradientBoostingRegressor(random_state=0).fit(rows, progression), *_sample(rows)
+
+
+def _named(data: Any) -> tuple[Any, Any]:
+    """Features with names to search by (`sepal_length`), and classes as the words people use (`setosa`)."""
+    rows = data.frame[data.feature_names]
+    rows.columns = [name.removesuffix(" (cm)").replace(" ", "_") for name in data.feature_names]
+    return rows, data.target_names[data.target] if "target_names" in data else data.target
+
+
+def _sample(rows: Any) -> tuple[Any, Any]:
+    return list(rows.columns), rows.to_numpy()
 
 
 def _penguins() -> tuple[Any, Any, Any]:

@@ -38,10 +38,10 @@ def test_the_three_printed_calls_work_as_they_stand(server: Server) -> None:
     status, answer = perform(server, online)
     assert status == 200, answer
     outputs = {item["name"]: item["data"] for item in answer["outputs"]}
-    assert outputs["label"] == [0]
+    assert outputs["label"] == ["setosa"]
     assert sum(outputs["probabilities"]) == pytest.approx(1, abs=1e-5)
     status, prediction = perform(server, queued)
-    assert (status, prediction["status"], prediction["output"]["label"]) == (201, "succeeded", [2])
+    assert (status, prediction["status"], prediction["output"]["label"]) == (201, "succeeded", ["virginica"])
     time.sleep(2.0)  # what a record may take to be found
     status, found = perform(server, search)
     assert status == 200
