@@ -2,7 +2,7 @@
 # Needs Python 3.11 to 3.13 and make; the rest goes into .venv, pinned and hashed.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help serve install install-dev test lint chaos soak requirements docs clean
+.PHONY: help serve stack install install-dev test lint chaos soak requirements docs clean
 
 BIN := .venv/bin
 EXPORT := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -18,6 +18,9 @@ help: ## List the targets.
 
 serve: .venv/installed ## Serve on 127.0.0.1:8000 (PORT=… for another port) in the foreground; prepares what is missing.
 	@exec $(BIN)/python manage.py serve
+
+stack: .venv/installed-dev ## Start private servers and every process of the services mode on PORT; Ctrl-C ends them all.
+	@exec $(BIN)/python manage.py stack
 
 install: .venv/installed ## Make .venv and install what serving needs.
 

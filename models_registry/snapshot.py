@@ -62,6 +62,7 @@ class Holder:
     def __init__(self) -> None:
         self.current = Snapshot()
         self.checked_at = 0.0
+        self.loads = True
         self.used: dict[tuple[int, str], float] = {}
         self._lock = threading.Lock()
         self._registry = Registry()
@@ -96,7 +97,7 @@ class Holder:
         """Load what the aliases want, and swap in a snapshot that answers with what is warm."""
         with self._lock:
             wanted = [version for entry in self._registry.entries.values() for version in _aliased(entry)]
-            loads = [load for load in map(self.loaded.start, wanted) if load is not None]
+            loads = [load for load in map(self.loaded.start, wanted) if load is not None] if self.loads else []
             entries = self._entries()
             if entries != self.current.entries or time.time() >= self._next_expiry:
                 self.current = self._build(entries)
@@ -195,8 +196,9 @@ def refresh(*, wait: float = 30.0) -> Snapshot:
     return _holder.refresh(wait=wait)
 
 
-def background() -> list[Background]:
-    """The threads that keep the snapshot fresh."""
+def background(*, loads: bool = True) -> list[Background]:
+    """The threads that keep the snapshot fresh; without `loads` no model is loaded here, only read about."""
+    _holder.loads = loads
     registry_changed.connect(_wake, dispatch_uid="snapshot")
     return [_holder.ticker, Ticker("key-use", USED_INTERVAL_S, _holder.write_used)]
 

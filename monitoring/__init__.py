@@ -8,6 +8,13 @@ from monitoring.background import Background
 def background() -> list[Background]:
     """The threads of a process that answers online calls and keeps this host's spool: its tick and its recorder."""
     # Imported here: settings are not ready when Django imports this package.
-    from monitoring import recorder, spooling
+    from monitoring import spooling
 
-    return [*spooling.background(), recorder.RecorderThread("recorder", [recorder.spool_source()])]
+    return [*spooling.background(), *recording()]
+
+
+def recording() -> list[Background]:
+    """The thread that moves this host's spool into the record store; of several processes one at a time does."""
+    from monitoring import recorder
+
+    return [recorder.RecorderThread("recorder", [recorder.spool_source()])]

@@ -220,6 +220,18 @@ def _admitted(metric: Declared, labels: Labels, size: int) -> Labels:
     return labels if size < MOST_CHILDREN else ("other",) * len(labels)
 
 
+def counted(metric: Declared) -> dict[Labels, float]:
+    """What a counter stands at, by labels."""
+    with _lock:
+        return dict(_counters[metric.name])
+
+
+def seen(metric: Declared) -> dict[Labels, tuple[list[int], float]]:
+    """What a histogram has seen, by labels: numbers per bucket (not cumulative, the last beyond all) and the sum."""
+    with _lock:
+        return {labels: (list(child.counts), child.total) for labels, child in _histograms[metric.name].items()}
+
+
 class _Collector(Collector):
     """Prometheus' view of the plain numbers, made anew at each scrape."""
 
@@ -234,20 +246,16 @@ class _Collector(Collector):
 def _family(metric: Declared) -> Metric:
     if metric.kind == "counter":
         counter = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
-        with _lock:
-            counted = dict(_counters[metric.name])
-        for labels, amount in counted.items():
+        for labels, amount in counted(metric).items():
             counter.add_metric(labels, amount)
         return counter
     if metric.kind == "gauge":
         gauge = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
-        for labels, amount in _read_gauge(metric).items():
+        for labels, amount in read_gauge(metric).items():
             gauge.add_metric(labels, amount)
         return gauge
     histogram = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
-    with _lock:
-        seen = {labels: (list(child.counts), child.total) for labels, child in _histograms[metric.name].items()}
-    for labels, (counts, total) in seen.items():
+    for labels, (counts, total) in seen(metric).items():
         histogram.add_metric(labels, buckets=_cumulative(metric, counts), sum_value=total)
     return histogram
 
@@ -260,7 +268,7 @@ def _cumulative(metric: Declared, counts: list[int]) -> list[tuple[str, float]]:
     return buckets
 
 
-def _read_gauge(metric: Declared) -> Reading:
+def read_gauge(metric: Declared) -> Reading:
     """A gauge that cannot be read is left out and logged: watching never breaks."""
     read = _gauges.get(metric.name)
     if read is None:

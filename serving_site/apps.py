@@ -13,6 +13,10 @@ class ServingSiteConfig(AppConfig):
     name = "serving_site"
 
     def ready(self) -> None:
-        from serving_site import checks, watching  # noqa: F401 - importing registers the checks
+        from serving_site import checks, env, watching  # noqa: F401 - importing registers the checks
 
         watching.connect()
+        if not env.EMBEDDED:
+            from serving_site import worker
+
+            worker.connect(celery_app)

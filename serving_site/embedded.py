@@ -8,9 +8,6 @@ killed server left running, starts the rooms' own threads, and one Celery worker
 from __future__ import annotations
 
 import logging
-import sys
-import threading
-import time
 
 from django.conf import settings
 
@@ -19,7 +16,7 @@ from models_registry import snapshot
 from monitoring.background import Background, fresh_connection
 from predictions import queued
 from predictions.queued import ledger
-from serving_site import checks
+from serving_site import processes
 from serving_site.celery import CeleryThread
 
 logger = logging.getLogger(__name__)
@@ -27,23 +24,20 @@ logger = logging.getLogger(__name__)
 #: Celery threads per queue: publishing waits for its model's process, so a second can go on beside it.
 OPERATIONS_THREADS = 2
 
-_lock = threading.Lock()
-_running: list[Background] = []
+stop = processes.stop
 
 
 def start() -> None:
     """Start all of it; a second call does nothing. Exits the process when the settings contradict each other."""
-    with _lock:
-        if _running:
-            return
-        _refuse_impossible_settings()
-        with fresh_connection():
-            returned = ledger.return_running()
-        if returned:
-            logger.info("returned %s running predictions to waiting", returned, extra={"action": "returned_running"})
-        for background in backgrounds():
-            background.start()
-            _running.append(background)
+    processes.start(_backgrounds_after_a_kill)
+
+
+def _backgrounds_after_a_kill() -> list[Background]:
+    with fresh_connection():
+        returned = ledger.return_running()
+    if returned:
+        logger.info("returned %s running predictions to waiting", returned, extra={"action": "returned_running"})
+    return backgrounds()
 
 
 def backgrounds() -> list[Background]:
@@ -62,21 +56,3 @@ def celery_threads() -> list[Background]:
         for priority in settings.PRIORITIES
     ]
     return [*threads, CeleryThread(settings.OPERATIONS_QUEUE, concurrency=OPERATIONS_THREADS)]
-
-
-def stop() -> None:
-    """Drain within DRAIN_S in all; what does not end in time stays in the ledger and is returned at the next start."""
-    with _lock:
-        end = time.monotonic() + settings.SERVING["DRAIN_S"]
-        while _running:
-            background = _running.pop()
-            try:
-                background.stop(max(0.1, end - time.monotonic()))
-            except Exception:
-                logger.exception("%s did not stop cleanly", background.name, extra={"action": "stop_failed"})
-
-
-def _refuse_impossible_settings() -> None:
-    problems = checks.impossible_settings()
-    if problems:
-        sys.exit("\n".join(f"{problem.id}: {problem.msg} {problem.hint}" for problem in problems))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -32,6 +33,7 @@ PROCESS_ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
 }
 PR_SET_PDEATHSIG = 1
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 Application = Callable[[dict[str, Any], Any], Any]
 
@@ -40,7 +42,7 @@ def enter() -> NoReturn:
     """Serve in the foreground, in a process started with the right environment; exits with the server's status."""
     if os.environ.get("SERVING_ROLE") != "web":
         command = [sys.executable, os.path.abspath(sys.argv[0]), *sys.argv[1:]]
-        os.execve(sys.executable, command, {**os.environ, **PROCESS_ENVIRONMENT})  # noqa: S606 - ourselves
+        os.execve(sys.executable, command, {**os.environ, **PROCESS_ENVIRONMENT, **_metrics()})  # noqa: S606 - ourselves
     sys.exit(serve(load_application))
 
 
@@ -58,10 +60,14 @@ def serve(load: Callable[[], Application]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     lock = DataLock(env.DATA_DIR)
     try:
-        lock.take()
+        if env.EMBEDDED:
+            lock.take()
         _check_port_is_free(env.HOST, env.PORT)
         lock.tell(pid=os.getpid(), url=env.URL)
-        prepared.ensure(env)
+        if env.EMBEDDED:
+            # Beside other processes the tables are whoever deploys them's: `manage.py migrate`, or `prepare`.
+            prepared.ensure(env)
+        _make_folder_of_metrics()
     except (DataFolderInUse, _PortTaken) as refusal:
         return _refuse(str(refusal))
     except subprocess.CalledProcessError as failure:
@@ -69,6 +75,20 @@ def serve(load: Callable[[], Application]) -> int:
     except KeyboardInterrupt:
         return 130
     return _run(env, lock, load, started)
+
+
+def _metrics() -> dict[str, str]:
+    """Where several processes of this server add up their metrics; read by their library before it is told."""
+    from serving_site import env
+
+    return {METRICS_FOLDER: str(env.DATA_DIR / f"metrics-{env.PORT}")} if env.SERVER_PROCESSES > 1 else {}
+
+
+def _make_folder_of_metrics() -> None:
+    folder = os.environ.get(METRICS_FOLDER)
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
 
 
 class _PortTaken(Exception):
@@ -125,7 +145,7 @@ def _run(env: Any, lock: DataLock, load: Callable[[], Application], started: flo
         http=HTTPModes.http1,
         websockets=False,
         log_level=LogLevels.error,
-        respawn_failed_workers=False,
+        respawn_failed_workers=not env.EMBEDDED,
         workers_kill_timeout=int(env.DRAIN_S) + CLOSING_S,
     )
     # A closed terminal ends the server; to Granian SIGHUP would mean a second worker beside the first.
@@ -143,9 +163,9 @@ def _serve_and_drain(*args: Any, **kwargs: Any) -> None:
     from granian.server import MPServer
 
     MPServer._spawn_wsgi_worker(*args, **kwargs)
-    embedded = sys.modules.get("serving_site.embedded")
-    if embedded is not None:
-        embedded.stop()
+    processes = sys.modules.get("serving_site.processes")
+    if processes is not None:
+        processes.stop()
 
 
 def _announce(env: Any, server: Any, started: float) -> None:

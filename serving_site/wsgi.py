@@ -111,7 +111,10 @@ def application(environ: Environ, start_response: StartResponse) -> Iterable[byt
     return _lane(environ, start_response)
 
 
-if env.SERVING_ROLE == "web" and settings.EMBEDDED:
-    from serving_site import embedded
+if env.SERVING_ROLE == "web":
+    from serving_site import embedded, processes
 
-    embedded.start()
+    if settings.EMBEDDED:
+        embedded.start()
+    else:
+        processes.start(processes.web)

@@ -1,0 +1,46 @@
+"""`manage.py stack`: the services mode on one machine, in the foreground: private servers and every process."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from serving_site import banner, env
+
+
+class Command(BaseCommand):
+    help = "Start PostgreSQL, RabbitMQ, Redis, Elasticsearch, Prometheus and every process; Ctrl-C ends them all."
+    requires_system_checks: list[str] = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            from serving_site.stack.running import WATCH_EVERY_S, Stack
+            from serving_site.stack.server import ServerMissing
+        except ImportError as error:
+            raise CommandError(f"{error.name} is not installed; run `make install-dev`.") from error
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        names = ("DATABASE_URL", "RABBITMQ_URL", "REDIS_URL", "REDIS_RESULTS_URL", "ELASTICSEARCH_URL")
+        given = {name: getattr(env, name) for name in names if getattr(env, name)}
+        stack = Stack(env.DATA_DIR / "stack", port=env.PORT, given=given, say=self._say)
+        try:
+            seconds = stack.start()
+            self._say(banner.text(stack.url, stack.credentials() or None, seconds))
+            while True:
+                time.sleep(WATCH_EVERY_S)
+                stack.watch()
+        except KeyboardInterrupt:
+            self._say("Ending everything …")
+        except ServerMissing as error:
+            raise CommandError(str(error)) from error
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            stack.stop()
+        self._say("Everything has ended.")
+
+    def _say(self, what: str) -> None:
+        self.stdout.write(what)
+        self.stdout.flush()

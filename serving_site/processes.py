@@ -1,0 +1,84 @@
+"""What runs beside the work of each kind of process, and its beginning and end.
+
+web: answers; worker: runs predictions (and, of the queue `operations`, publishing and retention); keeper: nudges again,
+ends what is overdue, records. An embedded server is all of them in one process (`serving_site.embedded`).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from django.conf import settings
+
+import monitoring
+from models_registry import snapshot
+from monitoring import health, spooling
+from monitoring.background import Background
+from predictions import queued
+from serving_site import checks
+
+logger = logging.getLogger(__name__)
+
+_lock = threading.Lock()
+_running: list[Background] = []
+
+
+def start(backgrounds: Callable[[], list[Background]]) -> None:
+    """Start all of them; a second call does nothing. Exits the process when the settings contradict each other."""
+    with _lock:
+        if _running:
+            return
+        problems = checks.impossible_settings()
+        if problems:
+            sys.exit("\n".join(f"{problem.id}: {problem.msg} {problem.hint}" for problem in problems))
+        for background in backgrounds():
+            background.start()
+            _running.append(background)
+
+
+def stop() -> None:
+    """Drain within DRAIN_S in all, the last started first; what does not end in time stays in the ledger."""
+    health.drain()
+    with _lock:
+        end = time.monotonic() + settings.SERVING["DRAIN_S"]
+        while _running:
+            background = _running.pop()
+            try:
+                background.stop(max(0.1, end - time.monotonic()))
+            except Exception:
+                logger.exception("%s did not stop cleanly", background.name, extra={"action": "stop_failed"})
+
+
+def web() -> list[Background]:
+    """The keeper of this host records what the server spools."""
+    from monitoring import multiprocess
+    from serving_site import topology
+
+    own: list[Background] = [*spooling.background(), *snapshot.background(), topology.background()]
+    if multiprocess.is_on():
+        own.append(multiprocess.background())
+    return own + queued.background("web")
+
+
+def worker(*, predicts: bool) -> list[Background]:
+    """`predicts`: it consumes queues of predictions, so it needs models, leases and nudges of its own."""
+    from serving_site import topology
+
+    if not predicts:
+        return [topology.background()]
+    from predictions.queued.nudges import PUBLISHER
+
+    return [*snapshot.background(), PUBLISHER, topology.background(), *queued.background("worker")]
+
+
+def keeper() -> list[Background]:
+    """Several may run: they skip each other's rows, and one of a host reads its spool."""
+    from predictions.queued.nudges import PUBLISHER
+    from serving_site import dead_letters, topology
+
+    own: list[Background] = [*snapshot.background(loads=False), topology.background(), PUBLISHER]
+    return [*own, *monitoring.recording(), *queued.background("keeper"), dead_letters.DeadLetters()]

@@ -1,0 +1,128 @@
+"""Our own processes of the services mode: what each is started with, and when it counts as started."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mirakuru import Executor, HTTPExecutor, SimpleExecutor, TCPExecutor
+from mirakuru.exceptions import ExecutorError, ProcessFinishedWithError
+
+from serving_site.supervisor import PROCESS_ENVIRONMENT
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+START_S = 90
+#: What a process that is told to end gets beyond its own drain before it is killed.
+END_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One process: `port` is its metrics' (of web: its own), 0 when it has none."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    port: int = 0
+
+    @property
+    def is_web(self) -> bool:
+        return self.name.startswith("web")
+
+
+def web(name: str, *, port: int, processes: int) -> Plan:
+    environment = {"PORT": str(port), "SERVER_PROCESSES": str(processes), "SERVING_ROLE": ""}
+    return Plan(name, (sys.executable, str(ROOT / "manage.py"), "serve"), environment, port)
+
+
+def worker(name: str, queue: str, *, port: int, alive: Path, threads: int = 2) -> Plan:
+    """A Celery worker of one queue; `alive` is the file it touches while it consumes."""
+    command = (
+        *(sys.executable, "-m", "celery", "-A", "serving_site", "worker", "-P", "threads", "-c", str(threads)),
+        *("-Q", queue, "-n", f"{name}@localhost", "-l", "WARNING"),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+    )
+    return Plan(name, command, {"SERVING_ROLE": "worker", "METRICS_PORT": str(port), "LIVENESS_FILE": str(alive)}, port)
+
+
+def keeper(name: str, *, port: int) -> Plan:
+    environment = {"SERVING_ROLE": "keeper", "METRICS_PORT": str(port)}
+    return Plan(name, (sys.executable, str(ROOT / "manage.py"), "keep"), environment, port)
+
+
+def beat(name: str = "beat") -> Plan:
+    command = (sys.executable, "-m", "celery", "-A", "serving_site", "beat", "-l", "WARNING", "--pidfile", "")
+    return Plan(name, command, {"SERVING_ROLE": "beat"})
+
+
+class Process:
+    """One process of a plan: started, watched, started again, ended; its output goes to `<folder>/<name>.log`."""
+
+    def __init__(self, plan: Plan, folder: Path, environment: Mapping[str, str]) -> None:
+        self.plan = plan
+        self.log = folder / f"{plan.name}.log"
+        shared = {name: value for name, value in PROCESS_ENVIRONMENT.items() if name != "SERVING_ROLE"}
+        self._environment = {**os.environ, **shared, **environment, **plan.environment, "PYTHONUNBUFFERED": "1"}
+        self._executor: Executor | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id; 0 while it does not run."""
+        process = self._executor.process if self._executor is not None else None
+        return process.pid if process is not None else 0
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start it and, with `wait`, wait until it answers or consumes. Raises when it ends before."""
+        alive = self._environment.get("LIVENESS_FILE", "")
+        if alive:
+            Path(alive).unlink(missing_ok=True)
+        self._executor = self._make() if wait else self._simple()
+        self._executor.start()
+        if wait and alive:
+            self._await(Path(alive))
+
+    def runs(self) -> bool:
+        process = self._executor.process if self._executor is not None else None
+        return process is not None and process.poll() is None
+
+    def stop(self) -> None:
+        if self._executor is not None:
+            with suppress(ProcessFinishedWithError):
+                self._executor.stop()
+
+    def tail(self, lines: int = 20) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
+
+    def _await(self, alive: Path) -> None:
+        end = time.monotonic() + START_S
+        while not alive.exists():
+            if not self.runs() or time.monotonic() > end:
+                raise ExecutorError(self._executor)
+            time.sleep(0.1)
+
+    def _make(self) -> Executor:
+        if self.plan.is_web:
+            url = f"http://127.0.0.1:{self.plan.port}/health/ready"
+            return HTTPExecutor(list(self.plan.command), url, method="GET", timeout=START_S, **self._how())
+        if self.plan.port:
+            return TCPExecutor(list(self.plan.command), "127.0.0.1", self.plan.port, timeout=START_S, **self._how())
+        return self._simple()
+
+    def _simple(self) -> Executor:
+        return SimpleExecutor(list(self.plan.command), timeout=END_S, **self._how())
+
+    def _how(self) -> dict[str, object]:
+        log = self.log.open("ab")
+        return {
+            "cwd": str(ROOT),
+            "envvars": self._environment,
+            "stdin": subprocess.DEVNULL,
+            "stdout": log,
+            "stderr": subprocess.STDOUT,
+        }

@@ -1,0 +1,94 @@
+"""A worker process of the services mode: `celery -A serving_site worker -P threads -Q predictions.default.standard`.
+
+What runs beside its tasks begins before it consumes and ends after its last task. A running task gets DRAIN_S at the
+end; then its rows go back to waiting, its message back to the broker, and its late answer is refused by the fence.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from celery import Celery, bootsteps, signals
+
+from serving_site import env, processes
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two touches of the liveness file by the consumer's loop.
+TOUCH_EVERY_S = 5.0
+#: Seconds the first snapshot may take before messages are taken all the same.
+WARM_S = 30.0
+
+
+def connect(app: Celery) -> None:
+    """Make workers of this app start and stop what is ours; called in every process, works in workers only."""
+    signals.worker_init.connect(_begin, weak=False)
+    signals.worker_shutting_down.connect(_bound_the_end, weak=False)
+    signals.worker_shutdown.connect(_end, weak=False)
+    signals.task_postrun.connect(touch, weak=False)
+    app.steps["consumer"].add(Liveness)
+
+
+class Liveness(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Touches the file from the timer that the consumer's loop drives: a loop that hangs leaves it old."""
+
+    requires = {"celery.worker.consumer.connection:Connection"}
+
+    def start(self, parent: Any) -> None:
+        touch()
+        parent.timer.call_repeatedly(TOUCH_EVERY_S, touch)
+
+
+def touch(**_: Any) -> None:
+    if env.LIVENESS_FILE:
+        Path(env.LIVENESS_FILE).touch()
+
+
+def serve_metrics() -> None:
+    """This process's numbers on a port of its own, where one is set."""
+    if env.METRICS_PORT:
+        from prometheus_client import start_http_server
+
+        start_http_server(env.METRICS_PORT, addr=env.METRICS_HOST)
+
+
+def _begin(sender: Any, **_: Any) -> None:
+    queues = sender.app.amqp.queues.consume_from
+    predicts = any(name.startswith("predictions.") for name in queues)
+    serve_metrics()
+    processes.start(lambda: processes.worker(predicts=predicts))
+    if predicts:
+        _warm()
+
+
+def _warm() -> None:
+    """Read the registry and load what the aliases point at, or begin without: rows wait for what is missing."""
+    from models_registry import snapshot
+    from monitoring.background import fresh_connection
+
+    try:
+        with fresh_connection():
+            snapshot.refresh(wait=WARM_S)
+    except Exception:
+        logger.exception("the registry was not read; it is tried again", extra={"action": "background_failed"})
+
+
+def _bound_the_end(**_: Any) -> None:
+    timer = threading.Timer(env.DRAIN_S, _give_up)
+    timer.daemon = True
+    timer.start()
+
+
+def _give_up() -> None:
+    """Tasks that still run are threads, which nothing can end: their rows are given back and the process goes."""
+    logger.warning("tasks still run after %s s; they are given back", env.DRAIN_S, extra={"action": "given_back"})
+    processes.stop()
+    os._exit(0)
+
+
+def _end(**_: Any) -> None:
+    processes.stop()
