@@ -1,19 +1,27 @@
-"""Before the queue: admit → commit together with whoever else commits now → nudge."""
+"""Before the queue: route → admit → commit together with whoever else commits now → nudge.
+
+A repeated `Idempotency-Key` is found by the commit itself, and looked for where a request would be refused before it:
+the prediction it asks for exists, whatever has become of its alias, its version or the limits since.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import Error as DatabaseError
+from django.db import connections
 
-from models_registry import errors
+from models_registry import errors, snapshot
 from models_registry.routing import Route
-from models_registry.runtime.coalescer import Coalescer
+from models_registry.runtime.coalescer import Coalescer, ThreadedCoalescer
 from models_registry.snapshot import Principal
+from monitoring import patience
+from monitoring.background import fresh_connection
 from predictions.protocols import instances
 from predictions.protocols.replicate import Manner, Wish
 from predictions.queued import ledger, nudges
@@ -23,6 +31,8 @@ from predictions.queued.ledger import Accepted, Draft
 #: One group's bounds: requests, and bytes of input.
 GROUP_ITEMS = 256
 GROUP_BYTES = 16 * 2**20
+#: Seconds the database may be silent while a group commits.
+SILENT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +40,6 @@ class Asked:
     """One request, ready to be submitted. `input` is its input object as JSON, `body` what its key is compared by."""
 
     principal: Principal
-    route: Route
     wish: Wish
     manner: Manner
     input: bytes
@@ -38,34 +47,51 @@ class Asked:
     request_id: str = ""
 
 
-def submit(asked: Asked, *, identifier: UUID, timeout: float) -> tuple[Accepted, Draft]:
+def submit(asked: Asked, *, identifier: UUID, timeout: float) -> tuple[Accepted, Draft | None]:
     """Make the request a row, or find the row its key already made. When this returns, it is committed.
 
-    Raises `InvalidInput` and `TooLarge` (the input), `QuotaExceeded` and `Unavailable` (limits, the database),
+    The draft is None when its key answered before there was one. Raises `NotFound` and `Forbidden` (the route),
+    `InvalidInput` and `TooLarge` (the input), `QuotaExceeded` and `Unavailable` (limits, the database),
     `OutcomeUnknown` naming the id when no answer came within `timeout` seconds.
     """
-    limits = settings.SERVING
-    version = asked.route.version
-    request = instances.decode(asked.wish.input, version.signature, row_limit=limits["ROW_LIMIT"])
-    deadline_s = asked.manner.deadline_s or limits["PREDICTION_DEADLINE_S"]
-    draft = _draft(asked, identifier, rows=request.rows, deadline_s=deadline_s)
     try:
-        GATE.admit(asked.principal, version, deadline_s=deadline_s)
-    except (errors.QuotaExceeded, errors.Unavailable):
-        earlier = _standing(draft)  # a repeated request asks for nothing new
+        route = choose(asked.principal, asked.wish)
+        draft = _admitted(asked, route, identifier)
+    except errors.Forbidden:
+        raise
+    except errors.DomainError:
+        earlier = _standing(asked)
         if earlier is None:
             raise
-        return earlier, draft
+        return earlier, None
     accepted = _commit(draft, timeout)
     if not accepted.replayed:
-        GATE.count(version)
+        GATE.count(route.version)
         nudges.PUBLISHER.hint([_nudge(draft)])
     return accepted, draft
 
 
-def _draft(asked: Asked, identifier: UUID, *, rows: int, deadline_s: float) -> Draft:
-    version = asked.route.version
-    key = asked.manner.idempotency_key
+def choose(principal: Principal, wish: Wish) -> Route:
+    """The version that answers. What is not the project's own does not exist."""
+    if wish.version_id is None:
+        return snapshot.find(principal, wish.model or "", wish.version)
+    version = snapshot.current().versions.get(wish.version_id)
+    if version is None or version.project_id != principal.project_id:
+        raise errors.NotFound(f"version {wish.version_id} not found", field="version")
+    snapshot.entry(principal, version.model)  # the key's list of models holds here too
+    return Route(version, f"version {version.number}")
+
+
+def _admitted(asked: Asked, route: Route, identifier: UUID) -> Draft:
+    limits = settings.SERVING
+    request = instances.decode(asked.wish.input, route.version.signature, row_limit=limits["ROW_LIMIT"])
+    deadline_s = asked.manner.deadline_s or limits["PREDICTION_DEADLINE_S"]
+    GATE.admit(asked.principal, route.version, deadline_s=deadline_s)
+    return _draft(asked, route, identifier, rows=request.rows, deadline_s=deadline_s)
+
+
+def _draft(asked: Asked, route: Route, identifier: UUID, *, rows: int, deadline_s: float) -> Draft:
+    version = route.version
     return Draft(
         id=identifier,
         project_id=asked.principal.project_id,
@@ -76,23 +102,27 @@ def _draft(asked: Asked, identifier: UUID, *, rows: int, deadline_s: float) -> D
         version=version.number,
         version_id=version.id,
         digest=version.digest,
-        route=asked.route.reason,
+        route=route.reason,
         pool=version.pool,
         priority=asked.wish.priority,
         rows=rows,
         input=asked.input,
         deadline_s=deadline_s,
-        idempotency_key=key,
-        body_hash=hashlib.sha256(asked.body).hexdigest() if key is not None else "",
+        idempotency_key=asked.manner.idempotency_key,
+        body_hash=_body_hash(asked),
     )
+
+
+def _body_hash(asked: Asked) -> str:
+    return hashlib.sha256(asked.body).hexdigest() if asked.manner.idempotency_key is not None else ""
 
 
 def _nudge(draft: Draft) -> nudges.Nudge:
     return nudges.Nudge(draft.id, draft.version_id, draft.pool, draft.priority, draft.rows, len(draft.input))
 
 
-def _standing(draft: Draft) -> Accepted | None:
-    earlier = ledger.standing(draft.project_id, draft.idempotency_key, draft.body_hash)
+def _standing(asked: Asked) -> Accepted | None:
+    earlier = ledger.standing(asked.principal.project_id, asked.manner.idempotency_key, _body_hash(asked))
     if isinstance(earlier, Exception):
         raise earlier
     return earlier
@@ -113,6 +143,18 @@ def _accept(drafts: list[Draft]) -> Sequence[Accepted | BaseException]:
     return ledger.accept(drafts)
 
 
-COMMITTER: Coalescer[Draft, Accepted] = Coalescer(
-    _accept, max_items=GROUP_ITEMS, max_bytes=GROUP_BYTES, name="committer"
-)
+def _accept_bounded(drafts: list[Draft]) -> Sequence[Accepted | BaseException]:
+    """In the committer's own thread: a server that is silent for `SILENT_S` loses its connection."""
+    with fresh_connection(), patience.at_most(SILENT_S):
+        return ledger.accept(drafts)
+
+
+def committer() -> Coalescer[Draft, Accepted]:
+    """SQLite is worked by whoever leads; a frozen PostgreSQL must hold up no caller, so a thread works it."""
+    bounds: dict[str, Any] = {"max_items": GROUP_ITEMS, "max_bytes": GROUP_BYTES, "name": "committer"}
+    if connections["default"].vendor == "postgresql":
+        return ThreadedCoalescer(_accept_bounded, **bounds)
+    return Coalescer(_accept, **bounds)
+
+
+COMMITTER = committer()

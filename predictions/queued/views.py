@@ -18,11 +18,10 @@ from rest_framework.views import APIView
 from models_registry import errors, snapshot
 from models_registry.models import RegisteredModel
 from models_registry.principals import Principal
-from models_registry.routing import Route
 from monitoring import metrics
 from monitoring.ids import mint
 from predictions.protocols import replicate, replicate_models
-from predictions.protocols.replicate import Manner, Queue, Sight, Wish
+from predictions.protocols.replicate import Queue, Sight, Wish
 from predictions.queued import aftermath, ledger, listing, reading, results, submission
 from predictions.queued.admission import GATE
 from predictions.queued.bodies import AnyAnswer, body_of, request_id_of
@@ -157,7 +156,6 @@ def _accept(request: Request, wish: Wish, body: bytes) -> HttpResponse:
     principal = snapshot.principal_of(request)
     asked = submission.Asked(
         principal=principal,
-        route=_route(principal, wish),
         wish=wish,
         manner=manner,
         input=orjson.dumps(wish.input),
@@ -167,28 +165,29 @@ def _accept(request: Request, wish: Wish, body: bytes) -> HttpResponse:
     identifier = mint()
     if manner.wait_s is None:
         accepted, draft = submission.submit(asked, identifier=identifier, timeout=limit_s)
-        return _accepted(request, manner, accepted, draft)
+        return _accepted(request, asked, accepted, draft)
     until = began + manner.wait_s - ANSWER_S
     with WAITERS.place(identifier) as waiter:
         accepted, draft = submission.submit(asked, identifier=identifier, timeout=limit_s)
         if waiter is None or not _wait(waiter, accepted, principal, until):
-            return _accepted(request, manner, accepted, draft)
-    return _shown(request, results.find(principal.project_id, principal.project, accepted.id), accepted)
+            return _accepted(request, asked, accepted, draft)
+    return _shown(request, _find(principal, accepted.id), accepted)
 
 
 def _wait(waiter: Waiter, accepted: Accepted, principal: Principal, until: float) -> bool:
     """True when the prediction has ended in time."""
     if accepted.replayed:
         WAITERS.move(waiter, accepted.id)
-        if results.find(principal.project_id, principal.project, accepted.id).ended:
+        if _find(principal, accepted.id).ended:
             return True
     return waiter.wait(until - time.monotonic())
 
 
-def _accepted(request: Request, manner: Manner, accepted: Accepted, draft: Draft) -> HttpResponse:
+def _accepted(request: Request, asked: submission.Asked, accepted: Accepted, draft: Draft | None) -> HttpResponse:
     """The answer while the prediction is unfinished, or at once."""
-    if accepted.replayed or manner.wait_s is not None:
-        sight = results.find(draft.project_id, draft.project, accepted.id)
+    manner = asked.manner
+    if draft is None or accepted.replayed or manner.wait_s is not None:
+        sight = _find(asked.principal, accepted.id)
     else:
         sight = _sight_of_draft(draft, accepted)
     return _shown(request, sight, accepted, status=202 if manner.at_once else 201, waited=manner.wait_s is not None)
@@ -208,17 +207,6 @@ def _shown(
 def _queue(sight: Sight, place: int) -> Queue:
     version = snapshot.current().versions.get(sight.version_id)
     return Queue(place, GATE.eta_s(place, version.row_cost_s[0] if version is not None else 0.0))
-
-
-def _route(principal: Principal, wish: Wish) -> Route:
-    """The version that answers. What is not the project's own does not exist."""
-    if wish.version_id is None:
-        return snapshot.find(principal, wish.model or "", wish.version)
-    version = snapshot.current().versions.get(wish.version_id)
-    if version is None or version.project_id != principal.project_id:
-        raise errors.NotFound(f"version {wish.version_id} not found", field="version")
-    snapshot.entry(principal, version.model)  # the key's list of models holds here too
-    return Route(version, f"version {version.number}")
 
 
 def _find(principal: Principal, identifier: UUID) -> Sight:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from models_registry import snapshot
-from models_registry.models import ApiKey, Project
+from models_registry.models import Alias, ApiKey, Project
 from monitoring import stores
 from predictions.models import Prediction
 from predictions.queued import keeper, ledger, submission, sweeps, waiting
@@ -161,6 +161,31 @@ def test_a_repeated_key_waits_for_the_earlier_prediction(door, adder):
     status, again = door.post("/v1/predictions", ONE, Idempotency_Key="a-key", Prefer="wait=5")
     assert (status, again["status"]) == (201, "succeeded")
     assert time.monotonic() - began < 1
+
+
+def test_a_repeated_key_is_answered_when_its_alias_is_gone(door, register, adder):
+    register("adder", cast.adder(2), alias="passing")
+    wanted = ONE | {"version": "passing"}
+    _, first = door.post("/v1/predictions", wanted, Idempotency_Key="a-key")
+    Alias.objects.filter(name="passing").delete()
+    snapshot.refresh()
+    assert door.post("/v1/predictions", wanted)[0] == 404
+    status, again, headers = door.call("POST", "/v1/predictions", wanted, Idempotency_Key="a-key")
+    assert (status, again["id"], headers["Idempotency-Replayed"]) == (201, first["id"], "true")
+    other = wanted | {"input": {"instances": [[5, 5]]}}
+    assert door.post("/v1/predictions", other, Idempotency_Key="a-key")[0] == 422
+    settle(first["id"])
+    _, again = door.post("/v1/predictions", wanted, Idempotency_Key="a-key", Prefer="wait=5")
+    assert (again["id"], again["status"]) == (first["id"], "succeeded")
+
+
+def test_a_repeated_key_shows_no_model_that_the_new_key_may_not_use(door, register, adder):
+    register("other", cast.adder(2))
+    door.post("/v1/predictions", ONE, Idempotency_Key="a-key")
+    _, secret = ApiKey.issue(Project.objects.get(), "narrow", scopes=["predict", "read"], model_names=["other"])
+    snapshot.refresh()
+    status, problem = Door(secret).post("/v1/predictions", ONE, Idempotency_Key="a-key")
+    assert (status, problem["code"]) == (403, "forbidden")
 
 
 def test_a_full_model_is_unavailable_and_a_full_project_has_used_its_quota(door, adder):
