@@ -16,8 +16,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 #: What a database URL may ask of libpq besides hosts, name and credentials.
 LIBPQ = frozenset(
-    ["sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "target_session_attrs", "load_balance_hosts", "service"]
-    + ["channel_binding", "gssencmode", "hostaddr", "passfile", "require_auth"]
+    {"sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "target_session_attrs", "load_balance_hosts", "service"}
+    | {"channel_binding", "gssencmode", "hostaddr", "passfile", "require_auth"}
 )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
+from monitoring import patience
 from serving_site import addresses
 
 #: Seconds: the server's own limit of a statement, the client's limit of one answer, of a free connection, of a new one.
@@ -22,10 +23,10 @@ CONNECT_S = 2
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """A connection that waits at most `ANSWER_S` for anything; beyond it, it is closed."""
+    """A connection that waits at most `ANSWER_S` (or the thread's own patience) for anything, and is closed then."""
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        limit = ANSWER_S if timeout is None else timeout
+        limit = patience.seconds(ANSWER_S) if timeout is None else timeout
         try:
             return super().wait(gen, interval, limit)
         except errors._WaitTimeout:

@@ -7,6 +7,7 @@ others longer than one run, and a caller that gave up is skipped.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -99,18 +100,22 @@ class Coalescer(Generic[T, R]):
 
     def _run(self, first: _Waiting[T, R]) -> None:
         batch = self._gather(first)
-        try:
-            outcomes: Sequence[R | BaseException] = self._work([one.item for one in batch])
-            if len(outcomes) != len(batch):
-                raise RuntimeError(f"{self.name}: {len(batch)} items went in, {len(outcomes)} outcomes came out")
-        except BaseException as error:
-            outcomes = [error] * len(batch)
+        outcomes = self._outcomes(batch)
         with self._lock:
             for one, outcome in zip(batch, outcomes, strict=True):
                 one.outcome, one.done = outcome, True
             self._hand_over()
         for one in batch[1:]:
             one.wake.release()
+
+    def _outcomes(self, batch: list[_Waiting[T, R]]) -> Sequence[R | BaseException]:
+        try:
+            outcomes = self._work([one.item for one in batch])
+            if len(outcomes) != len(batch):
+                raise RuntimeError(f"{self.name}: {len(batch)} items went in, {len(outcomes)} outcomes came out")
+        except BaseException as error:
+            return [error] * len(batch)
+        return outcomes
 
     def _gather(self, first: _Waiting[T, R]) -> list[_Waiting[T, R]]:
         batch, size = [first], first.size
@@ -134,3 +139,57 @@ class Coalescer(Generic[T, R]):
                 following.wake.release()
                 return
         self._running = False
+
+
+class ThreadedCoalescer(Coalescer[T, R]):
+    """A coalescer whose work a thread of its own does, so that no caller waits longer than it said: for work that may
+    hang. While it hangs, callers gather and give up, and are skipped afterwards.
+    """
+
+    def submit(self, item: T, size: int = 0, timeout: float = 30.0) -> R:
+        waiting: _Waiting[T, R] = _Waiting(item, size)
+        with self._lock:
+            if len(self._queue) >= self._max_waiting:
+                raise errors.Unavailable(f"{self.name}: too many callers wait", retry_after=1)
+            self._queue.append(waiting)
+            is_first, self._running = not self._running, True
+        if is_first:
+            self._begin()
+        if not self._wait(waiting, timeout):
+            raise TimeoutError(f"{self.name}: no answer within {timeout:g} s")
+        if isinstance(waiting.outcome, BaseException):
+            raise waiting.outcome
+        return waiting.outcome  # type: ignore[return-value]
+
+    def _begin(self) -> None:
+        """Wake the thread; it is made by the first caller of a process."""
+        if self._owner != os.getpid():
+            self._owner, self._some = os.getpid(), threading.Semaphore(0)
+            threading.Thread(target=self._work_off, args=(self._some,), name=self.name, daemon=True).start()
+        self._some.release()
+
+    _owner = 0
+    _some = threading.Semaphore(0)
+
+    def _work_off(self, some: threading.Semaphore) -> None:
+        while True:
+            some.acquire()
+            while (first := self._next()) is not None:
+                self._run_for(self._gather(first))
+
+    def _next(self) -> _Waiting[T, R] | None:
+        with self._lock:
+            while self._queue:
+                following = self._queue.popleft()
+                if not following.gave_up:
+                    return following
+            self._running = False
+            return None
+
+    def _run_for(self, batch: list[_Waiting[T, R]]) -> None:
+        outcomes = self._outcomes(batch)
+        with self._lock:
+            for one, outcome in zip(batch, outcomes, strict=True):
+                one.outcome, one.done = outcome, True
+        for one in batch:
+            one.wake.release()

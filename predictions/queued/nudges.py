@@ -29,6 +29,8 @@ MOST_BYTES = 8 * 2**20
 #: Messages per queue that are under way where sending is paced, and the seconds after which one counts no more.
 UNDER_WAY = 2
 HELD_S = 0.25
+#: Seconds a broker that failed is left alone.
+AGAIN_S = 1.0
 #: Ids that wait to be sent; beyond it they are dropped, and the keeper sends them later.
 MOST_WAITING = 50_000
 
@@ -96,6 +98,10 @@ def cost_s(rows: int, requests: int, cost: tuple[float, float, float] | None) ->
     return one + per_row * (rows - 1) + overhead
 
 
+class NotTaken(Exception):
+    """The broker refused a message: its queue is full."""
+
+
 class Publisher:
     """The thread that sends; `hint` never blocks.
 
@@ -115,6 +121,7 @@ class Publisher:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._under_way: dict[str, list[float]] = {}
+        self._failed_at = 0.0
         self.dropped = 0
 
     def hint(self, nudges: Iterable[Nudge]) -> None:
@@ -146,24 +153,41 @@ class Publisher:
             self._thread.join(timeout)
 
     def flush(self) -> bool:
-        """Send all that may go now; True when something is held back. A message that cannot be sent is dropped:
-        the keeper's turn comes."""
+        """Send all that may go now; True when something is held back. What the broker refuses is dropped: the row
+        backs off and the keeper's turn comes. What it could not be asked waits for it, at most `MOST_WAITING`."""
         gathered, held = [], []
         while self._waiting:
             gathered.append(self._waiting.popleft())
         by_id = {nudge.id: nudge for nudge in gathered}
         for message in batches(by_id.values(), _cost_of):
-            if not self._may_go(message.queue):
-                held += [by_id[identifier] for identifier in message.ids]
-                continue
-            try:
-                self._send(message)
-            except Exception:
-                self.done(message.queue)
-                self.dropped += len(message.ids)
-                logger.warning("a nudge was not sent", extra={"action": "nudge_dropped"}, exc_info=True)
+            nudges = [by_id[identifier] for identifier in message.ids]
+            if self._is_away() or not self._may_go(message.queue) or not self._sent(message):
+                held += nudges
         self._waiting.extendleft(reversed(held))
         return bool(held)
+
+    def _sent(self, message: Message) -> bool:
+        """False when the broker could not be asked."""
+        try:
+            self._send(message)
+        except NotTaken:
+            self.done(message.queue)
+            self.dropped += len(message.ids)
+            logger.warning("a nudge was refused by its queue", extra={"action": "nudge_dropped"})
+        except Exception as error:
+            self.done(message.queue)
+            if not self._failed_at:
+                logger.warning("nudges wait for the broker: %s", error, extra={"action": "broker_away"})
+            self._failed_at = time.monotonic()
+            return False
+        else:
+            if self._failed_at:
+                logger.info("nudges are sent again", extra={"action": "broker_back"})
+            self._failed_at = 0.0
+        return True
+
+    def _is_away(self) -> bool:
+        return time.monotonic() - self._failed_at < AGAIN_S if self._failed_at else False
 
     def _may_go(self, queue: str) -> bool:
         if not self._paced:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 from uuid import UUID
 
-from celery import Task, shared_task
+from celery import Task, current_app, shared_task
 from celery.exceptions import Reject
+from django.conf import settings
+from kombu.exceptions import OperationalError
 
 from predictions.queued import execution, keeper
-from predictions.queued.nudges import PUBLISHER, Message
+from predictions.queued.nudges import PUBLISHER, Message, NotTaken
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +41,50 @@ def purge_ledger() -> int:
 
 
 def send(message: Message) -> None:
-    """Publish one nudge; raises when the broker does not take it."""
-    ids = [identifier.hex for identifier in message.ids]
-    run.apply_async((PAYLOAD, ids), queue=message.queue, retry=False, argsrepr="…")  # type: ignore[call-arg]  # an option of the message
+    """Publish one nudge and have it confirmed.
+
+    Raises `NotTaken` when the broker refused it, which another try would not change, and what kombu or the socket
+    says when it was not reached or did not answer.
+    """
+    arguments = (PAYLOAD, [identifier.hex for identifier in message.ids])
+    options: dict[str, Any] = {"queue": message.queue, "retry": False, "argsrepr": "…"}
+    if settings.EMBEDDED:
+        run.apply_async(arguments, **options)
+        return
+    try:
+        run.apply_async(arguments, producer=_SENDER.producer(), mandatory=True, **options)
+    except Exception as error:
+        # A channel that has failed once may swallow what follows: the next message gets a fresh connection.
+        _SENDER.close()
+        if isinstance(error, OperationalError) and not str(error):
+            raise NotTaken(f"{message.queue} takes no more") from error
+        raise
+
+
+class _Sender:
+    """A connection that only sends nudges, with confirms and short time-outs; used by one thread of the process."""
+
+    def __init__(self) -> None:
+        self._connection: Any = None
+        self._producer: Any = None
+
+    def producer(self) -> Any:
+        if self._producer is None:
+            self._connection = current_app.connection_for_write()
+            self._connection.ensure_connection(max_retries=1, interval_start=0, timeout=3)
+            channel = self._connection.channel()
+            self._producer = current_app.amqp.Producer(channel, auto_declare=False, on_return=_returned)
+        return self._producer
+
+    def close(self) -> None:
+        connection, self._connection, self._producer = self._connection, None, None
+        if connection is not None:
+            # Not close(): it would wait for a frozen broker to agree.
+            connection.collect(socket_timeout=0.5)
+
+
+def _returned(*_: Any) -> None:
+    logger.error("a nudge found no queue; the keeper sends another", extra={"action": "nudge_unrouted"})
+
+
+_SENDER = _Sender()

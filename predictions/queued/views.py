@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 from models_registry import errors, snapshot
 from models_registry.models import RegisteredModel
 from models_registry.principals import Principal
-from monitoring import metrics
+from monitoring import metrics, patience
 from monitoring.ids import mint
 from predictions.protocols import replicate, replicate_models
 from predictions.protocols.replicate import Queue, Sight, Wish
@@ -168,7 +168,7 @@ def _accept(request: Request, wish: Wish, body: bytes) -> HttpResponse:
         return _accepted(request, asked, accepted, draft)
     until = began + manner.wait_s - ANSWER_S
     with WAITERS.place(identifier) as waiter:
-        accepted, draft = submission.submit(asked, identifier=identifier, timeout=limit_s)
+        accepted, draft = submission.submit(asked, identifier=identifier, timeout=max(0.0, until - time.monotonic()))
         if waiter is None or not _wait(waiter, accepted, principal, until):
             return _accepted(request, asked, accepted, draft)
     return _shown(request, _find(principal, accepted.id), accepted)
@@ -186,9 +186,16 @@ def _wait(waiter: Waiter, accepted: Accepted, principal: Principal, until: float
 def _accepted(request: Request, asked: submission.Asked, accepted: Accepted, draft: Draft | None) -> HttpResponse:
     """The answer while the prediction is unfinished, or at once."""
     manner = asked.manner
-    if draft is None or accepted.replayed or manner.wait_s is not None:
-        sight = _find(asked.principal, accepted.id)
-    else:
+    try:
+        if draft is None or accepted.replayed or manner.wait_s is not None:
+            with patience.at_most(ANSWER_S):
+                sight = _find(asked.principal, accepted.id)
+        else:
+            sight = _sight_of_draft(draft, accepted)
+    except DatabaseError:
+        # It was committed, which is what the answer says; only how far it has come is not known.
+        if draft is None or accepted.replayed:
+            raise
         sight = _sight_of_draft(draft, accepted)
     return _shown(request, sight, accepted, status=202 if manner.at_once else 201, waited=manner.wait_s is not None)
 
