@@ -156,7 +156,7 @@ class Factory:
 
     def _pool(self, address: Address) -> BlockingConnectionPool:
         ((host, port),) = address.hosts
-        return BlockingConnectionPool(
+        return BlockingConnectionPool(  # type: ignore[no-untyped-call]
             host=host,
             port=port,
             db=address.db,
@@ -180,7 +180,7 @@ class Factory:
     def _cluster(self, address: Address, guard: Guard) -> GuardedCluster:
         return GuardedCluster(
             guard,
-            startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
+            startup_nodes=[ClusterNode(*host) for host in address.hosts],  # type: ignore[no-untyped-call]
             max_connections=self._connections,
             **self._options(address, named=True),
         )
