@@ -7,6 +7,17 @@ SHELL := /bin/sh
 BIN := .venv/bin
 EXPORT := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header
+# uv takes packages from where pip is told to take them, and trusts whom the system trusts.
+export UV_SYSTEM_CERTS ?= 1
+ifdef PIP_CERT
+export SSL_CERT_FILE ?= $(PIP_CERT)
+endif
+ifdef PIP_FIND_LINKS
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+endif
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
 # The first of these that is new enough (and not too new for the pinned packages).
 FIND_PYTHON := for python in $(PYTHON) python3 python3.11 python3.12 python3.13 python; do \
 	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' >/dev/null 2>&1 && break; \
@@ -52,9 +63,8 @@ clean: ## Remove .venv and caches; the data folder stays.
 
 # uv installs in seconds what takes pip a minute. Where it cannot (another index, an old system), pip does it.
 INSTALL = echo "Installing $(1) …"; \
-	UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$PIP_INDEX_URL}" \
 	UV_LINK_MODE=copy VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --require-hashes --compile-bytecode -r $(1) \
-	|| $(BIN)/python -m pip install --quiet --require-hashes -r $(1)
+	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
 
 .venv/bin/uv: requirements-uv.txt
 	@$(FIND_PYTHON); echo "Making .venv with $$("$$python" --version) …"; \

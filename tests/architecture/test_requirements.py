@@ -28,7 +28,11 @@ def test_requirements_are_current(name: str, tmp_path: Path) -> None:
     uv = Path(sys.executable).parent / "uv"
     for needed in ["pyproject.toml", "README.md", *FILES]:
         shutil.copy(ROOT / needed, tmp_path)
-    subprocess.run([uv, "pip", "compile", *FLAGS, *FILES[name], "-o", name], cwd=tmp_path, check=True)
+    command = [uv, "pip", "compile", *FLAGS, *FILES[name], "-o", name]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    if "Failed to fetch" in ended.stderr and "client error (Connect)" in ended.stderr:
+        pytest.skip("no package index in reach")
+    assert ended.returncode == 0, ended.stderr
     assert (tmp_path / name).read_text() == (ROOT / name).read_text(), "run `make requirements`"
 
 
