@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 
 from models_registry import errors, snapshot
 from models_registry.routing import Route
@@ -33,6 +33,11 @@ GROUP_ITEMS = 256
 GROUP_BYTES = 16 * 2**20
 #: Seconds the database may be silent while a group commits.
 SILENT_S = 3.0
+#: A deadlock or a failed serialization rolled everything back: so often the group is tried in all.
+TRIES = 3
+_AGAIN = {"40001", "40P01"}
+#: Class of what PostgreSQL says when it goes down, perhaps within a commit.
+_SHUT_DOWN = "57P"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +137,7 @@ def _commit(draft: Draft, timeout: float) -> Accepted:
     try:
         return COMMITTER.submit(draft, size=len(draft.input), timeout=timeout)
     except TimeoutError:
-        raise errors.OutcomeUnknown(
-            f"the commit was not confirmed in time; prediction {draft.id} may have been accepted", retry_after=1
-        ) from None
+        raise _unknown(draft.id) from None
     except DatabaseError as error:
         raise errors.Unavailable(f"the ledger cannot be written now: {error}", retry_after=1) from error
 
@@ -144,9 +147,29 @@ def _accept(drafts: list[Draft]) -> Sequence[Accepted | BaseException]:
 
 
 def _accept_bounded(drafts: list[Draft]) -> Sequence[Accepted | BaseException]:
-    """In the committer's own thread: a server that is silent for `SILENT_S` loses its connection."""
+    """In the committer's own thread: a server that is silent for `SILENT_S` loses its connection.
+
+    Once a statement may have reached it, a lost connection says nothing about the commit.
+    """
     with fresh_connection(), patience.at_most(SILENT_S):
-        return ledger.accept(drafts)
+        connections["default"].ensure_connection()
+        for attempt in range(1, TRIES + 1):
+            try:
+                return ledger.accept(drafts)
+            except (OperationalError, InterfaceError) as error:
+                state = getattr(error.__cause__, "sqlstate", None)
+                if state in _AGAIN and attempt < TRIES:
+                    continue
+                if state is None or state.startswith(_SHUT_DOWN):
+                    return [_unknown(draft.id) for draft in drafts]
+                raise
+    raise AssertionError("unreachable")
+
+
+def _unknown(identifier: UUID) -> errors.OutcomeUnknown:
+    return errors.OutcomeUnknown(
+        f"the commit was not confirmed in time; prediction {identifier} may have been accepted", retry_after=1
+    )
 
 
 def committer() -> Coalescer[Draft, Accepted]:

@@ -18,8 +18,10 @@ from elasticsearch import Elasticsearch
 
 from serving_site.stack import elasticsearch as stack_elasticsearch
 from serving_site.stack import install
+from serving_site.stack import postgres as stack_postgres
 from serving_site.stack import redis as stack_redis
 from serving_site.stack.server import Server, folder_for, free_port, launch
+from tests import databases
 from tests.contracts.artifacts import BUCKET, KEY, REGION, SECRET
 
 _DOWNLOADS = Path(__file__).resolve().parent.parent.parent / "var" / "downloads"
@@ -103,3 +105,18 @@ def _end(server: Server) -> None:
     with suppress(ProcessLookupError, RuntimeError):
         os.kill(server.pid, signal.SIGCONT)
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory) -> Iterator[str]:
+    install.ensure("PostgreSQL")
+    server = stack_postgres.start(tmp_path_factory.mktemp("postgres"))
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture(scope="class")
+def on_postgres(postgres_url, django_db_setup, django_db_blocker) -> Iterator[None]:
+    """Django's database is a real PostgreSQL for the tests of one class."""
+    with django_db_blocker.unblock(), databases.instead(postgres_url):
+        yield
