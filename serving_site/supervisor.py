@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from serving_site import banner, prepared
+from serving_site import banner, draining, prepared
 from serving_site.data_lock import DataFolderInUse, DataLock
 
 #: Seconds the worker gets beyond DRAIN_S before it is killed: closing what has drained.
@@ -162,7 +162,12 @@ def _serve_and_drain(*args: Any, **kwargs: Any) -> None:
     """Granian's worker, then our own threads: requests end first, then what they left running."""
     from granian.server import MPServer
 
+    draining.end_when_quiet(_stop_own_threads)
     MPServer._spawn_wsgi_worker(*args, **kwargs)
+    _stop_own_threads()
+
+
+def _stop_own_threads() -> None:
     processes = sys.modules.get("serving_site.processes")
     if processes is not None:
         processes.stop()

@@ -9,6 +9,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "serving_site.settings")
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
+from threading import get_ident
 from typing import Any
 
 from django.conf import settings
@@ -19,7 +20,7 @@ django_application = get_wsgi_application()
 from models_registry import errors  # noqa: E402 - models are importable only once Django is set up
 from predictions import places  # noqa: E402
 from predictions.online.lane import Lane, declared_length  # noqa: E402
-from serving_site import api, env  # noqa: E402
+from serving_site import api, draining, env  # noqa: E402
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -79,9 +80,12 @@ class _Streamed:
         self._left = threading.Lock()
 
     def __iter__(self) -> Iterator[bytes]:
+        thread = get_ident()
+        draining.enter(thread)
         try:
             yield from self._response
         finally:
+            draining.leave(thread)
             self._leave()
 
     def close(self) -> None:
@@ -108,7 +112,13 @@ def application(environ: Environ, start_response: StartResponse) -> Iterable[byt
     if environ["PATH_INFO"] in LIVE_PATHS and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
         start_response("200 OK", _LIVE_HEADERS)
         return [_LIVE if environ["REQUEST_METHOD"] == "GET" else b""]
-    return _lane(environ, start_response)
+    thread = get_ident()
+    draining.enter(thread)
+    try:
+        environ["wsgi.input"] = draining.Body(environ["wsgi.input"])
+        return _lane(environ, start_response)
+    finally:
+        draining.leave(thread)
 
 
 if env.SERVING_ROLE == "web":

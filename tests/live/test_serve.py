@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -100,6 +102,23 @@ def test_a_request_that_waits_is_answered_before_the_end(server: Server) -> None
         assert server.stop() == 0, server.tail()
         status, prediction = answer.result()
     assert (status, prediction["status"], prediction["output"]["value"]) == (201, "succeeded", [3.0])
+
+
+HALF_A_HEAD = b"POST /v1/predictions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+HALF_A_BODY = HALF_A_HEAD + b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+KEPT_ALIVE = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+@pytest.mark.parametrize("sent", [b"", KEPT_ALIVE, HALF_A_HEAD, HALF_A_BODY], ids=["silent", "idle", "head", "body"])
+def test_clients_that_say_nothing_hold_up_no_end(sent: bytes, server: Server) -> None:
+    with contextlib.ExitStack() as held:
+        for _ in range(6):
+            connection = held.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            connection.sendall(sent)
+        time.sleep(0.3)
+        began = time.monotonic()
+        assert server.stop() == 0, server.tail()
+        assert time.monotonic() - began < 2.0
 
 
 def test_killing_the_supervisor_ends_the_worker_process(server: Server) -> None:
