@@ -12,7 +12,7 @@ import logging
 from django.conf import settings
 
 import monitoring
-from models_registry import snapshot
+from models_registry import publishing, snapshot
 from monitoring.background import Background, fresh_connection
 from predictions import queued
 from predictions.queued import ledger
@@ -30,6 +30,7 @@ stop = processes.stop
 def start() -> None:
     """Start all of it; a second call does nothing. Exits the process when the settings contradict each other."""
     processes.start(_backgrounds_after_a_kill)
+    _resume_publishing()
 
 
 def _backgrounds_after_a_kill() -> list[Background]:
@@ -38,6 +39,18 @@ def _backgrounds_after_a_kill() -> list[Background]:
     if returned:
         logger.info("returned %s running predictions to waiting", returned, extra={"action": "returned_running"})
     return backgrounds()
+
+
+def _resume_publishing() -> None:
+    """Enqueue what a killed server was publishing; its messages died with it. No reason for a server not to start."""
+    try:
+        with fresh_connection():
+            resumed = publishing.resume_interrupted()
+    except Exception:
+        logger.exception("publishing was not taken up again", extra={"action": "resume_failed"})
+        return
+    if resumed:
+        logger.info("took up the publishing of %s versions again", resumed, extra={"action": "resumed_publishing"})
 
 
 def backgrounds() -> list[Background]:

@@ -176,6 +176,15 @@ class Server:
         status, _, answer = self.request("POST", path, body, sent)
         return status, json.loads(answer) if answer else None
 
+    def upload(self, name: str, model: bytes, *, alias: str | None = None) -> tuple[int, Any]:
+        """Publish an ONNX file over HTTP with the demo key; (status, JSON), which does not wait for the end of it."""
+        parts = {f'name="file"; filename="{name}.onnx"': model, **({'name="alias"': alias.encode()} if alias else {})}
+        lines = (b"--part\r\nContent-Disposition: form-data; " + head.encode() for head in parts)
+        body = b"".join(line + b"\r\n\r\n" + part + b"\r\n" for line, part in zip(lines, parts.values(), strict=True))
+        headers = self._headers({"Content-Type": "multipart/form-data; boundary=part"})
+        status, _, answer = self.request("POST", f"/api/models/{name}/versions", body + b"--part--\r\n", headers)
+        return status, json.loads(answer)
+
     def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         return {"Authorization": f"Bearer {self.key}", **given}

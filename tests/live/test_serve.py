@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import cast
 from tests.chaos import stage
 from tests.running import ROOT, Server, clean_environment
 
@@ -164,3 +166,18 @@ def test_the_supervisor_stays_small(server: Server) -> None:
     resident = re.search(r"VmRSS:\s+(\d+) kB", status)
     assert resident
     assert int(resident.group(1)) < 60_000
+
+
+def test_publishing_cut_short_by_a_kill_is_taken_up_at_the_next_start(server: Server, folder: Path) -> None:
+    status, found = server.upload("cut", cast.adder(7).model)
+    assert (status, found["status"]) == (202, "publishing")
+    server.kill(server.worker)
+    with contextlib.closing(sqlite3.connect(next(folder.glob("*.sqlite3")))) as rows:
+        query = "SELECT status FROM models_registry_modelversion WHERE id = ?"
+        assert rows.execute(query, [found["id"].replace("-", "")]).fetchone() == ("publishing",)
+    server.start()
+    end = time.monotonic() + 30
+    while found["status"] == "publishing" and time.monotonic() < end:
+        time.sleep(0.1)
+        found = server.get(f"/api/models/cut/versions/{found['number']}")[1]
+    assert found["status"] == "ready", found
