@@ -1,0 +1,75 @@
+"""Metrics of several processes are one sum; what a dead process counted stays, its gauges go."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from tests.running import ROOT
+
+COUNTS = """
+    from django.conf import settings
+    settings.configure()
+    from monitoring import metrics, multiprocess
+    flush = multiprocess.Flush()
+    metrics.provide(metrics.LOADED_MODELS, lambda: {(): 4})
+    version = ("demo", "iris", "1")
+    for seconds in (0.0004, 0.3):
+        metrics.observe(metrics.INFERENCE_SECONDS, version, seconds)
+    metrics.count(metrics.RETRIES, amount=2)
+    flush.tick()
+    metrics.count(metrics.RETRIES)
+    metrics.observe(metrics.INFERENCE_SECONDS, version, 0.0004)
+    flush.tick()
+    flush.tick()
+"""
+READS = """
+    import json
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.multiprocess import MultiProcessCollector
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    names = ["serving_retries_total", "serving_loaded_models"]
+    found = {name: registry.get_sample_value(name) for name in names}
+    labels = {"project": "demo", "model": "iris", "version": "1"}
+    for bound in ("0.0005", "0.25", "0.5", "+Inf"):
+        found[bound] = registry.get_sample_value("serving_inference_seconds_bucket", {**labels, "le": bound})
+    found["sum"] = registry.get_sample_value("serving_inference_seconds_sum", labels)
+    print(json.dumps(found))
+"""
+
+
+def run(code: str, folder: Path) -> str:
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def read(folder: Path) -> dict[str, Any]:
+    return dict(json.loads(run(READS, folder)))
+
+
+def test_processes_add_up_and_a_flush_adds_only_what_is_new(tmp_path: Path) -> None:
+    run(COUNTS, tmp_path)
+    run(COUNTS, tmp_path)
+    found = read(tmp_path)
+    assert found["serving_retries_total"] == 6
+    assert (found["0.0005"], found["0.25"], found["0.5"], found["+Inf"]) == (4, 4, 6, 6)
+    assert abs(found["sum"] - 2 * 0.3008) < 1e-9
+
+
+def test_the_gauges_of_a_dead_process_go(tmp_path: Path) -> None:
+    run(COUNTS, tmp_path)
+    assert read(tmp_path)["serving_loaded_models"] == 4
+    run("from monitoring import multiprocess; multiprocess.forget_dead()", tmp_path)
+    found = read(tmp_path)
+    assert found["serving_loaded_models"] is None
+    assert found["serving_retries_total"] == 3
