@@ -19,6 +19,7 @@ from elasticsearch import Elasticsearch
 from serving_site.stack import elasticsearch as stack_elasticsearch
 from serving_site.stack import install
 from serving_site.stack import postgres as stack_postgres
+from serving_site.stack import rabbitmq as stack_rabbitmq
 from serving_site.stack import redis as stack_redis
 from serving_site.stack.server import Server, folder_for, free_port, launch
 from tests import databases
@@ -120,3 +121,11 @@ def on_postgres(postgres_url, django_db_setup, django_db_blocker) -> Iterator[No
     """Django's database is a real PostgreSQL for the tests of one class."""
     with django_db_blocker.unblock(), databases.instead(postgres_url):
         yield
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server(tmp_path_factory) -> Iterator[Server]:
+    install.ensure("RabbitMQ")
+    server = stack_rabbitmq.start(tmp_path_factory.mktemp("rabbitmq"))
+    yield server
+    server.stop()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 import tritonclient.http.aio as triton_aio
+from tritonclient._plugin import InferenceServerClientPlugin
 
 from tests.running import Server
 
@@ -17,9 +18,20 @@ CODINGS = pytest.mark.parametrize("coding", [None, "gzip", "deflate"])
 BINARY = pytest.mark.parametrize("binary", [True, False], ids=["binary", "json"])
 
 
+class Key(InferenceServerClientPlugin):  # type: ignore[misc]
+    """The client's own way to send a header with every call."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self, request: Any) -> None:
+        request.headers["Authorization"] = f"Bearer {self._key}"
+
+
 @pytest.fixture
 def client(server: Server) -> Any:
     with triton.InferenceServerClient(f"127.0.0.1:{server.port}") as found:
+        found.register_plugin(Key(server.key))
         yield found
 
 
@@ -89,7 +101,11 @@ def test_a_raw_body_is_the_one_input(server: Server) -> None:
         "POST",
         "/v2/models/iris/infer",
         IRIS.tobytes() if _is_double(server) else IRIS.astype(np.float32).tobytes(),
-        {"Inference-Header-Content-Length": "0", "Content-Type": "application/octet-stream"},
+        {
+            "Authorization": f"Bearer {server.key}",
+            "Inference-Header-Content-Length": "0",
+            "Content-Type": "application/octet-stream",
+        },
     )
     assert status == 200, body
     length = int(headers["inference-header-content-length"])
@@ -114,6 +130,7 @@ def test_errors_are_told_in_the_clients_own_words(client: Any) -> None:
 def test_the_aio_client(server: Server, *, binary: bool, coding: str | None) -> None:
     async def talk() -> Any:
         async with triton_aio.InferenceServerClient(f"127.0.0.1:{server.port}") as client:
+            client.register_plugin(Key(server.key))
             assert await client.is_server_live()
             assert await client.is_server_ready()
             assert await client.is_model_ready("iris")
