@@ -15,9 +15,9 @@ from collections.abc import Callable
 from django.conf import settings
 
 import monitoring
-from models_registry import snapshot
+from models_registry import publishing, snapshot
 from monitoring import health, spooling
-from monitoring.background import Background
+from monitoring.background import Background, Ticker
 from predictions import queued
 from serving_site import checks
 
@@ -80,5 +80,7 @@ def keeper() -> list[Background]:
     from predictions.queued.nudges import PUBLISHER
     from serving_site import dead_letters, topology
 
-    own: list[Background] = [*snapshot.background(loads=False), topology.background(), PUBLISHER]
+    limit_s = settings.SERVING["PUBLISH_LIMIT_S"]
+    lost = Ticker("publishing", limit_s / 2, lambda: publishing.resume_interrupted(older_s=limit_s))
+    own: list[Background] = [*snapshot.background(loads=False), topology.background(), PUBLISHER, lost]
     return [*own, *monitoring.recording(), *queued.background("keeper"), dead_letters.DeadLetters()]

@@ -57,8 +57,9 @@ def publish(
     return publication.publish(version_id, progress, sandbox=sandbox)
 
 
-def resume_interrupted() -> int:
-    """Enqueue again the versions whose publishing was cut short; for the start of an embedded server."""
+def resume_interrupted(*, older_s: float = 0.0) -> int:
+    """Enqueue again the versions whose publishing was cut short: at the start of an embedded server all of them, by a
+    keeper those that began so many seconds ago."""
     from models_registry.publishing import submission
 
-    return submission.resume_interrupted()
+    return submission.resume_interrupted(older_s=older_s)

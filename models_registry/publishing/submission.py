@@ -5,17 +5,23 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
+import threading
 import uuid
+from datetime import timedelta
 from typing import Any, BinaryIO
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
 from models_registry import artifacts, errors
 from models_registry.models import Alias, ModelVersion, RegisteredModel
 from models_registry.names import check_alias
 from models_registry.publishing import examples as golden
 from models_registry.publishing import formats
+
+logger = logging.getLogger(__name__)
 
 #: Largest CSV of sample rows, bytes.
 SAMPLE_LIMIT = 32 * 2**20
@@ -65,9 +71,13 @@ def submit(
     return version
 
 
-def resume_interrupted() -> int:
-    """Enqueue every version that is still `publishing`, a command's as well; return how many."""
-    versions = list(ModelVersion.objects.filter(status=ModelVersion.Status.PUBLISHING))
+def resume_interrupted(*, older_s: float = 0.0) -> int:
+    """Enqueue every version that is still `publishing` after so many seconds, a command's as well; return how many.
+
+    Publishing one twice at a time costs work only: the first end stands.
+    """
+    before = timezone.now() - timedelta(seconds=older_s)
+    versions = list(ModelVersion.objects.filter(status=ModelVersion.Status.PUBLISHING, created_at__lte=before))
     for version in versions:
         if not version.task_id:
             version.task_id = str(uuid.uuid4())
@@ -110,9 +120,24 @@ def _ask_again(known: ModelVersion, requested: dict[str, Any], who: str) -> Mode
 
 
 def _enqueue(version: ModelVersion) -> None:
+    """Send the task; off the request where a broker can be slow. What is lost here the keeper finds."""
+    if settings.EMBEDDED:
+        _send(version)
+    else:
+        threading.Thread(target=_send, args=(version,), name="enqueue-publishing", daemon=True).start()
+
+
+def _send(version: ModelVersion) -> None:
     from models_registry.publishing import tasks
 
-    tasks.publish_version.apply_async(args=(str(version.pk),), task_id=version.task_id, queue=settings.OPERATIONS_QUEUE)
+    try:
+        tasks.publish_version.apply_async(
+            args=(str(version.pk),), task_id=version.task_id, queue=settings.OPERATIONS_QUEUE, retry=False
+        )
+    except Exception:
+        logger.warning(
+            "publishing was not enqueued; it is tried again", extra={"action": "not_enqueued"}, exc_info=True
+        )
 
 
 def _rewound(file: BinaryIO | bytes) -> BinaryIO | bytes:
