@@ -6,9 +6,11 @@ import json
 from typing import Any
 from uuid import UUID
 
-from django.contrib import admin
+from django.conf import settings
+from django.contrib import admin, messages
 from django.db.models import Exists, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
@@ -23,6 +25,10 @@ from monitoring.stores.database import MOST_SCANNED, matching_values
 #: Characters of inputs or outputs that a page shows.
 _SHOWN = 20_000
 _COLOURS = {"succeeded": "success", "failed": "danger", "canceled": "warning", "aborted": "warning"}
+
+
+def _in_the_database() -> bool:
+    return bool(settings.RECORD_STORE.endswith("DatabaseStore"))
 
 
 @admin.register(RecordRow)
@@ -48,6 +54,21 @@ class RecordAdmin(ModelAdmin):
         ("Answered", {"fields": ["outputs"]}),
         ("Searchable values", {"fields": ["values"]}),
     ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """The table, where records live in one; else the search of the record store."""
+        if _in_the_database():
+            return super().changelist_view(request, extra_context)
+        messages.info(request, "Records live in Elasticsearch: this is its search.")
+        return redirect("records")
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        identifier = _uuid(object_id)
+        if _in_the_database() or identifier is None:
+            return super().change_view(request, object_id, form_url, extra_context)
+        return redirect("record", identifier=identifier)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -96,7 +96,7 @@ def forget_dead() -> None:
         pid = path.stem.rpartition("_")[2]
         if pid.isdecimal() and not Path(f"/proc/{pid}").exists() and not _lives(int(pid)):
             with contextlib.suppress(FileNotFoundError):
-                multiprocess.mark_process_dead(int(pid))
+                multiprocess.mark_process_dead(int(pid))  # type: ignore[no-untyped-call]
 
 
 def _lives(pid: int) -> bool:

@@ -88,7 +88,8 @@ def broker_tls(urls: tuple[str, ...], ca_file: str) -> dict[str, Any] | None:
 
 def cluster(text: str) -> Cluster:
     """Read a list of Elasticsearch URLs, separated by commas; the credentials of the first are those of all."""
-    hosts, user, password = [], "", ""
+    hosts: list[str] = []
+    user = password = ""
     for url in (part.strip() for part in text.split(",")):
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https"):

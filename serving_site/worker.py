@@ -33,10 +33,10 @@ def connect(app: Celery) -> None:
     app.steps["consumer"].add(Liveness)
 
 
-class Liveness(bootsteps.StartStopStep):  # type: ignore[misc]
+class Liveness(bootsteps.StartStopStep):
     """Touches the file from the timer that the consumer's loop drives: a loop that hangs leaves it old."""
 
-    requires = {"celery.worker.consumer.connection:Connection"}
+    requires = ("celery.worker.consumer.connection:Connection",)
 
     def start(self, parent: Any) -> None:
         touch()

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from mirakuru import Executor, HTTPExecutor, SimpleExecutor, TCPExecutor
+from mirakuru import HTTPExecutor, SimpleExecutor, TCPExecutor
 from mirakuru.exceptions import ExecutorError, ProcessFinishedWithError
 
 from serving_site.supervisor import PROCESS_ENVIRONMENT
@@ -69,7 +70,7 @@ class Process:
         self.log = folder / f"{plan.name}.log"
         shared = {name: value for name, value in PROCESS_ENVIRONMENT.items() if name != "SERVING_ROLE"}
         self._environment = {**os.environ, **shared, **environment, **plan.environment, "PYTHONUNBUFFERED": "1"}
-        self._executor: Executor | None = None
+        self._executor: SimpleExecutor | None = None
 
     @property
     def pid(self) -> int:
@@ -82,10 +83,10 @@ class Process:
         alive = self._environment.get("LIVENESS_FILE", "")
         if alive:
             Path(alive).unlink(missing_ok=True)
-        self._executor = self._make() if wait else self._simple()
-        self._executor.start()
+        self._executor = executor = self._make() if wait else self._simple()
+        executor.start()
         if wait and alive:
-            self._await(Path(alive))
+            self._await(executor, Path(alive))
 
     def runs(self) -> bool:
         process = self._executor.process if self._executor is not None else None
@@ -99,14 +100,14 @@ class Process:
     def tail(self, lines: int = 20) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
 
-    def _await(self, alive: Path) -> None:
+    def _await(self, executor: SimpleExecutor, alive: Path) -> None:
         end = time.monotonic() + START_S
         while not alive.exists():
             if not self.runs() or time.monotonic() > end:
-                raise ExecutorError(self._executor)
+                raise ExecutorError(executor)
             time.sleep(0.1)
 
-    def _make(self) -> Executor:
+    def _make(self) -> SimpleExecutor:
         if self.plan.is_web:
             url = f"http://127.0.0.1:{self.plan.port}/health/ready"
             return HTTPExecutor(list(self.plan.command), url, method="GET", timeout=START_S, **self._how())
@@ -114,10 +115,10 @@ class Process:
             return TCPExecutor(list(self.plan.command), "127.0.0.1", self.plan.port, timeout=START_S, **self._how())
         return self._simple()
 
-    def _simple(self) -> Executor:
+    def _simple(self) -> SimpleExecutor:
         return SimpleExecutor(list(self.plan.command), timeout=END_S, **self._how())
 
-    def _how(self) -> dict[str, object]:
+    def _how(self) -> dict[str, Any]:
         log = self.log.open("ab")
         return {
             "cwd": str(ROOT),
