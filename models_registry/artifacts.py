@@ -66,7 +66,10 @@ class Folder:
             Path(name).unlink(missing_ok=True)
 
     def local_path(self, digest: str) -> Path:
+        """See `ArtifactStore`; a shared folder that is not mounted is `Unavailable`."""
         path = self._path(digest)
+        if not self._root.is_dir():
+            raise errors.Unavailable("the folder of the artefacts is not there", retry_after=2)
         if not path.is_file():
             raise errors.NotFound(f"artefact {digest[:12]}… is not in the store")
         if _digest_of(path) != digest:

@@ -86,6 +86,12 @@ class Unavailable(DomainError):
     code = "unavailable"
 
 
+class ModelUnavailable(Unavailable):
+    """The version cannot be loaded here: its artefact is missing, was changed, or does not open."""
+
+    code = "model_unavailable"
+
+
 class OutcomeUnknown(Unavailable):
     """The commit was not confirmed in time; the prediction may have been accepted under the minted id."""
 

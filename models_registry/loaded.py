@@ -33,11 +33,13 @@ FIRST_RETRY_S, LAST_RETRY_S = 2.0, 60.0
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A version that could not be loaded: why, and when (monotonic seconds) it is tried again."""
+    """A version that could not be loaded: why, and when (monotonic seconds) it is tried again. `is_away`: nothing is
+    wrong with the version, only its store did not answer."""
 
     reason: str
     retry_at: float
     pause: float
+    is_away: bool
 
 
 class Loaded:
@@ -51,6 +53,7 @@ class Loaded:
         self._lock = threading.Lock()
         self._running: dict[UUID, Future[Predictor]] = {}
         self._used: dict[UUID, float] = {}
+        self._limits: dict[UUID, float] = {}
         self._draining: list[tuple[float, Predictor]] = []
         self._waiters = threading.BoundedSemaphore(WAITERS)
         self._threads = {
@@ -59,7 +62,8 @@ class Loaded:
         }
 
     def get(self, version: Version, *, wait: float) -> Predictor:
-        """The loaded version, loading it if need be; raises `Unavailable` after `wait` seconds."""
+        """The loaded version, loading it if need be; raises `Unavailable` after `wait` seconds and while its store is
+        away, `ModelUnavailable` when it could not be loaded."""
         found = self.ready.get(version.id)
         if found is not None:
             self._used[version.id] = time.monotonic()
@@ -94,8 +98,7 @@ class Loaded:
             if dropped:
                 self.ready = {version: found for version, found in self.ready.items() if version in stay}
             for version, predictor in dropped.items():
-                limit = known[version].hard_limit_s if version in known else 30.0
-                self._draining.append((time.monotonic() + limit + 1, predictor))
+                self._draining.append((time.monotonic() + self._limits.pop(version) + 1, predictor))
             for version in [version for version in self.broken if version not in known]:
                 del self.broken[version]
 
@@ -121,9 +124,7 @@ class Loaded:
             found = self.ready.get(version.id)
             if found is not None:
                 return found
-            broken = self.broken.get(version.id)
-            reason = broken.reason if broken else "it is being loaded"
-            raise errors.Unavailable(f"version {version.number} of {version.model}: {reason}", retry_after=2)
+            raise self._refusal(version)
         if not self._waiters.acquire(blocking=False):
             raise _loading(version)
         try:
@@ -131,11 +132,16 @@ class Loaded:
         except NotInTime:
             raise _loading(version) from None
         except Exception as error:
-            raise errors.Unavailable(
-                f"version {version.number} of {version.model} could not be loaded", retry_after=2
-            ) from error
+            raise self._refusal(version) from error
         finally:
             self._waiters.release()
+
+    def _refusal(self, version: Version) -> errors.Unavailable:
+        broken = self.broken.get(version.id)
+        if broken is None:
+            return _loading(version)
+        kind = errors.Unavailable if broken.is_away else errors.ModelUnavailable
+        return kind(f"version {version.number} of {version.model} {broken.reason}", retry_after=2)
 
     def _run(self, version: Version) -> Predictor:
         try:
@@ -145,6 +151,7 @@ class Loaded:
             raise
         with self._lock:
             self.ready = {**self.ready, version.id: predictor}
+            self._limits[version.id] = version.hard_limit_s
             self.broken.pop(version.id, None)
             self._running.pop(version.id, None)
         self._changed()
@@ -162,8 +169,15 @@ class Loaded:
             before = self.broken.get(version.id)
             pause = min(before.pause * 2, LAST_RETRY_S) if before else FIRST_RETRY_S
             reason = f"could not be loaded ({type(error).__name__})"
-            self.broken[version.id] = Broken(reason, time.monotonic() + pause, pause)
+            self.broken[version.id] = Broken(reason, time.monotonic() + pause, pause, _is_away(error))
             self._running.pop(version.id, None)
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether a later try may well succeed although nobody mends the version."""
+    if isinstance(error, OSError):
+        return not isinstance(error, PermissionError)
+    return isinstance(error, errors.Unavailable)
 
 
 def _loading(version: Version) -> errors.Unavailable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 
@@ -80,6 +81,13 @@ def _entries() -> dict[tuple[str, str], routing.Entry]:
         )
         for model in RegisteredModel.objects.select_related("project")
     }
+
+
+def pinned(identifier: UUID) -> routing.Version | None:
+    """The version that an accepted prediction is pinned to, also one that is retired by now; None when it is gone."""
+    served = [ModelVersion.Status.READY, ModelVersion.Status.RETIRED]
+    row = ModelVersion.objects.filter(pk=identifier, status__in=served).select_related("model__project").first()
+    return as_version(row) if row is not None else None
 
 
 def as_version(row: ModelVersion) -> routing.Version:

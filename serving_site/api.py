@@ -45,6 +45,7 @@ STATUSES: dict[str, tuple[int, int]] = {
     "format_not_allowed": (415, 422),
     "quota_exceeded": (429, 429),
     "unavailable": (503, 503),
+    "model_unavailable": (503, 503),
     "outcome_unknown": (503, 503),
     "timeout": (504, 503),
     "model_error": (400, 422),

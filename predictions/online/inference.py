@@ -19,7 +19,9 @@ from predictions.online.recording import Call
 from predictions.protocols import encodings, oip
 
 #: Errors that are only counted: nothing was predicted, and the next attempt may well be.
-UNRECORDED = frozenset(["not_authenticated", "forbidden", "not_found", "too_large", "quota_exceeded", "unavailable"])
+UNRECORDED = frozenset(
+    ["not_authenticated", "forbidden", "not_found", "too_large", "quota_exceeded", "unavailable", "model_unavailable"]
+)
 
 
 @dataclass(frozen=True, slots=True)

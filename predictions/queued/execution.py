@@ -16,7 +16,7 @@ import orjson
 from django.conf import settings
 from django.db import OperationalError
 
-from models_registry import errors, snapshot
+from models_registry import errors, reading, snapshot
 from models_registry.routing import Version
 from models_registry.runtime import bisection
 from models_registry.runtime.predictor import Predictor
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 #: Seconds a version may take to be loaded here before its rows wait for another try.
 LOAD_WAIT_S = 10.0
-#: Seconds until rows are looked at again whose version could not be loaded.
+#: Seconds until rows are looked at again whose version could not be loaded; the first of several pauses.
 POSTPONED_S = 2.0
 #: Seconds beyond the hard limit that a claim is renewed for: to kill the child, to encode and to settle.
 MARGIN_S = 10.0
@@ -61,13 +61,16 @@ def run(ids: Sequence[UUID]) -> None:
 
 def _run_version(rows: list[Claimed]) -> None:
     fence, ids = rows[0].fence, [row.id for row in rows]
-    version = snapshot.current().versions.get(rows[0].version_id)
+    version = snapshot.current().versions.get(rows[0].version_id) or reading.pinned(rows[0].version_id)
     if version is None:
-        ledger.release(fence, ids, delay_s=POSTPONED_S)
+        _put_off(rows, f"version {rows[0].version} of {rows[0].model} is not in the registry any more")
         return
     with LEASES.held(fence, ids, seconds=LOAD_WAIT_S + version.hard_limit_s + MARGIN_S):
         try:
             predictor = snapshot.predictor(version, wait=LOAD_WAIT_S)
+        except errors.ModelUnavailable as error:
+            _put_off(rows, error.message)
+            return
         except errors.Unavailable:
             ledger.release(fence, ids, delay_s=POSTPONED_S)
             return
@@ -84,6 +87,16 @@ def _run_version(rows: list[Claimed]) -> None:
                 endings.append(_ending(one.row, outcome, version, share_ms))
         _settle(fence, endings)
         _run_alone_next(fence, again, version)
+
+
+def _put_off(rows: list[Claimed], reason: str) -> None:
+    """The version cannot be loaded: its rows wait for another try, twice as long each time, and fail after the last."""
+    fence, last = rows[0].fence, settings.SERVING["MAX_ATTEMPTS"] - 1
+    for attempts in sorted({row.attempts for row in rows if row.attempts < last}):
+        ids = [row.id for row in rows if row.attempts == attempts]
+        ledger.release(fence, ids, delay_s=POSTPONED_S * 2**attempts, in_vain=True)
+    failed = [row.id for row in rows if row.attempts >= last]
+    _settle(fence, [Settled(row, error_code=errors.ModelUnavailable.code, error=reason) for row in failed])
 
 
 def _rows(asked: list[_Asked]) -> int:

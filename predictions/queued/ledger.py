@@ -73,6 +73,7 @@ class Claimed:
     rows: int
     input: bytes
     alone: bool
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ def claim(ids: Sequence[UUID], *, lease_s: float, max_attempts: int) -> list[Cla
             lease_until = {sql.later.format("%(lease)s")},
             attempts = attempts + CASE WHEN status = 'processing' THEN 1 ELSE 0 END
         WHERE id IN (SELECT id FROM free)
-        RETURNING id, project, model, version, version_id, rows, input, alone"""
+        RETURNING id, project, model, version, version_id, rows, input, alone, attempts"""
     params = {"ids": sql.ids(ids), "fence": sql.id(fence), "lease": lease_s, "max_attempts": max_attempts}
     with writing():
         found = fetch(statement, params)
@@ -200,6 +201,7 @@ def claim(ids: Sequence[UUID], *, lease_s: float, max_attempts: int) -> list[Cla
             rows=row[5],
             input=bytes(row[6]),
             alone=bool(row[7]),
+            attempts=row[8],
         )
         for row in found
     ]
@@ -239,13 +241,15 @@ def settle(fence: UUID, endings: Sequence[Settled]) -> set[UUID]:
         return {as_uuid(row[0]) for row in fetch(statement, [*params, sql.id(fence)])}
 
 
-def release(fence: UUID, ids: Sequence[UUID], *, alone: bool = False, delay_s: float = 0.0) -> list[UUID]:
-    """Give claimed rows back to waiting: at shutdown, when the version cannot be loaded now (`delay_s`), or
-    because their batch died (`alone`: each is run by itself next)."""
+def release(
+    fence: UUID, ids: Sequence[UUID], *, alone: bool = False, delay_s: float = 0.0, in_vain: bool = False
+) -> list[UUID]:
+    """Give claimed rows back to waiting: at shutdown, when the version cannot be loaded now (`delay_s`; `in_vain`
+    counts the attempt), or because their batch died (`alone`: each is run by itself next)."""
     if not ids:
         return []
     sql = dialect()
-    mark = ", alone = TRUE" if alone else ""
+    mark = (", alone = TRUE" if alone else "") + (", attempts = attempts + 1" if in_vain else "")
     statement = f"""
         UPDATE {TABLE} SET status = 'starting', fence = NULL, lease_until = NULL,
             next_send_at = {sql.later.format("%(delay)s")}{mark}

@@ -46,6 +46,7 @@ class ArtifactStoreContract:
 
     @pytest.mark.parametrize("digest", ["0" * 64, "../../etc/passwd", "", "A" * 64])
     def test_what_is_no_known_digest_is_not_found(self, digest):
+        self.store.put(b"another", limit=7)
         with pytest.raises(errors.NotFound):
             self.store.local_path(digest)
 

@@ -59,8 +59,14 @@ def test_a_file_beyond_the_limit_is_refused_and_leaves_nothing(folder: Folder, t
 
 @pytest.mark.parametrize("digest", ["0" * 64, "../../etc/passwd", "", DIGEST.upper()])
 def test_what_is_no_known_digest_is_not_found(folder: Folder, digest: str) -> None:
+    folder.put(b"another", limit=7)
     with pytest.raises(errors.NotFound):
         folder.local_path(digest)
+
+
+def test_a_folder_that_is_not_mounted_is_away_and_says_nothing_of_its_artefacts(folder: Folder) -> None:
+    with pytest.raises(errors.Unavailable):
+        folder.local_path(DIGEST)
 
 
 def test_a_cut_off_upload_leaves_nothing(folder: Folder, tmp_path: Path) -> None:
