@@ -38,6 +38,9 @@ FIELDS = (
 #: Asked every few seconds by machines: only what is wrong with them is worth a line.
 PROBES = ("/health/", "/metrics")
 
+#: Statuses of 500 and above that are answers, not faults.
+MEANT = frozenset([501, 503, 504])
+
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
 _prediction_id: ContextVar[str] = ContextVar("prediction_id", default="")
 
@@ -89,6 +92,18 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class InProportion(logging.Filter):
+    """Django calls each 5xx an error and each suspicious request one with a traceback. An answer that was meant is in
+    the access log already, and what a stranger sends is worth a warning."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name == "django.request" and getattr(record, "status_code", None) in MEANT and not record.exc_info:
+            return False
+        if record.name.startswith("django.security."):
+            record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
+        return True
+
+
 class AccessLog:
     """Django middleware: takes or mints the request's id, answers it, and logs one line when the answer is ready."""
 
@@ -134,8 +149,14 @@ def configure(config: dict[str, Any]) -> None:
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {"json": {"()": "monitoring.logs.JsonFormatter"}},
+            "filters": {"in proportion": {"()": "monitoring.logs.InProportion"}},
             "handlers": {
-                "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}
+                "stdout": {
+                    "class": "logging.StreamHandler",
+                    "stream": "ext://sys.stdout",
+                    "formatter": "json",
+                    "filters": ["in proportion"],
+                }
             },
             "root": {"level": config["level"], "handlers": ["stdout"]},
             "loggers": {

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import re
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from django.http import HttpResponse
 from django.test import Client
+from django.utils.log import log_response
 
 from monitoring import logs
 
@@ -66,3 +71,29 @@ def test_probes_that_are_well_leave_no_line(caplog):
     with caplog.at_level(logging.INFO, logger="monitoring.access"):
         Client().get("/health/live")
     assert not [record for record in caplog.records if record.name == "monitoring.access"]
+
+
+@pytest.fixture
+def written() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """The lines that the configured handler has written since."""
+    [handler] = [one for one in logging.getLogger().handlers if isinstance(one.formatter, logs.JsonFormatter)]
+    assert isinstance(handler, logging.StreamHandler)
+    stream = io.StringIO()
+    before = handler.setStream(stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    handler.setStream(before)
+
+
+def test_a_wrong_host_is_one_warning_without_a_traceback(written):
+    assert Client().get("/v1/predictions", headers={"host": "evil.example"}).status_code == 400
+    assert [(line["level"], "exception" in line) for line in written() if line["level"] != "info"] == [
+        ("warning", False)
+    ]
+
+
+def test_an_answer_that_is_meant_is_no_error_of_ours(written):
+    for status in (501, 503, 504):
+        log_response("Service Unavailable: /health/ready", response=HttpResponse(status=status))
+    assert written() == []
+    log_response("Internal Server Error: /", response=HttpResponse(status=500))
+    assert [line["level"] for line in written()] == ["error"]
