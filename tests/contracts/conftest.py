@@ -109,17 +109,17 @@ def _end(server: Server) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory) -> Iterator[str]:
+def postgres_server(tmp_path_factory) -> Iterator[Server]:
     install.ensure("PostgreSQL")
     server = stack_postgres.start(tmp_path_factory.mktemp("postgres"))
-    yield server.url
+    yield server
     server.stop()
 
 
 @pytest.fixture(scope="class")
-def on_postgres(postgres_url, django_db_setup, django_db_blocker) -> Iterator[None]:
+def on_postgres(postgres_server, django_db_setup, django_db_blocker) -> Iterator[None]:
     """Django's database is a real PostgreSQL for the tests of one class."""
-    with django_db_blocker.unblock(), databases.instead(postgres_url):
+    with django_db_blocker.unblock(), databases.instead(postgres_server.url):
         yield
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from models_registry import errors
-from models_registry.runtime.coalescer import Coalescer
+from models_registry.runtime.coalescer import Coalescer, ThreadedCoalescer
 
 
 def in_threads(count: int, work: Callable[[int], Any]) -> list[Any]:
@@ -193,3 +193,45 @@ def test_impatient_callers_never_hang_nor_get_anothers_outcome() -> None:
 
     assert in_threads(8, work) == [True] * 8
     assert coalescer.submit(7) == 14
+
+
+def test_a_caller_of_a_threaded_coalescer_leaves_at_its_time_though_the_work_hangs():
+    hang, runs = threading.Event(), []
+
+    def work(items):
+        runs.append(items)
+        assert hang.wait(10)
+        return items
+
+    gathered = ThreadedCoalescer(work, max_items=10, max_bytes=10, name="hanging")
+    for _ in range(2):
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            gathered.submit("late", timeout=0.2)
+        assert time.monotonic() - began < 1
+    hang.set()
+    assert gathered.submit("after", timeout=5) == "after"
+    assert ["late"] in runs
+    assert sum("late" in items for items in runs) == 1, "who gave up before its run is skipped"
+
+
+def test_a_threaded_coalescer_gathers_and_fails_one_by_one():
+    def work(items):
+        time.sleep(0.05)
+        return [ValueError(item) if item == 3 else item * 2 for item in items]
+
+    gathered = ThreadedCoalescer(work, max_items=10, max_bytes=100, name="doubling")
+    answers: dict[int, object] = {}
+
+    def ask(item):
+        try:
+            answers[item] = gathered.submit(item, timeout=5)
+        except ValueError as error:
+            answers[item] = str(error)
+
+    threads = [threading.Thread(target=ask, args=(item,)) for item in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert answers == {**{item: item * 2 for item in range(8)}, 3: "3"}
