@@ -172,10 +172,10 @@ def collect(folder: Path, client_ledger: Path) -> Evidence:
         return Evidence(
             attempts=ledger.read(client_ledger),
             rows=[
-                Row(str(UUID(name)), status, _first_input(json.loads(body))[0])
+                Row(str(UUID(name)), status, first_input(json.loads(body))[0])
                 for name, status, body in connection.execute("SELECT id, status, input FROM predictions_prediction")
             ],
-            records=[_kept(json.loads(body)) for (body,) in connection.execute(_DOCUMENTS)],
+            records=[kept(json.loads(body)) for (body,) in connection.execute(_DOCUMENTS)],
             endings=_counted(connection, "SELECT id FROM chaos_history WHERE status <> 'processing'"),
             claims=_counted(connection, "SELECT id FROM chaos_history WHERE status = 'processing'"),
         )
@@ -204,8 +204,8 @@ def _counted(connection: sqlite3.Connection, query: str) -> Counter[str]:
     return Counter(str(UUID(name)) for (name,) in connection.execute(query))
 
 
-def _kept(document: dict[str, Any]) -> Kept:
-    number, second = _first_input(document["inputs"])
+def kept(document: dict[str, Any]) -> Kept:
+    number, second = first_input(document["inputs"])
     return Kept(
         id=document["id"],
         project=document["project"],
@@ -218,7 +218,7 @@ def _kept(document: dict[str, Any]) -> Kept:
     )
 
 
-def _first_input(inputs: Any) -> tuple[int | None, int | None]:
+def first_input(inputs: Any) -> tuple[int | None, int | None]:
     """The two numbers of a call's only row, as both doors keep it; (None, None) when it is none of ours."""
     try:
         rows = inputs["instances"] if "instances" in inputs else inputs["input"]

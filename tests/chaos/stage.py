@@ -52,24 +52,24 @@ def main(hard_limit_s: float) -> None:
 
     call_command("migrate", verbosity=0)
     ensure_credentials()
-    stage = {"keys": _keys(), "numbers": _publish(hard_limit_s)}
+    stage = {"keys": keys(), "numbers": publish(hard_limit_s)}
     connection.ensure_connection()
     connection.connection.executescript(HISTORY)
     prepared.mark(env)
     (env.DATA_DIR / "stage.json").write_text(json.dumps(stage))
 
 
-def _keys() -> dict[str, str]:
+def keys() -> dict[str, str]:
     from models_registry.models import ApiKey, Project
 
-    keys = {}
+    issued = {}
     for name in oracle.PROJECTS:
         project, _ = Project.objects.get_or_create(name=name)
-        keys[name] = ApiKey.issue(project, "chaos", scopes=["predict", "read", "manage"])[1]
-    return keys
+        issued[name] = ApiKey.issue(project, "chaos", scopes=["predict", "read", "manage"])[1]
+    return issued
 
 
-def _publish(hard_limit_s: float) -> dict[str, int]:
+def publish(hard_limit_s: float) -> dict[str, int]:
     from tests import cast
 
     numbers = {}

@@ -1,0 +1,16 @@
+"""Fixtures of the chaos tier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos.services.arena import Arena, running_arena
+
+
+@pytest.fixture(scope="session")
+def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    """Private servers of the services mode, for every test that brings its own processes."""
+    with running_arena(tmp_path_factory.mktemp("arena")) as running:
+        yield running
