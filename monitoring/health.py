@@ -18,6 +18,8 @@ from enum import Enum
 from typing import Any
 
 LIMIT_S = 1.0
+#: Seconds after which `states` asks a part again, however often it is called.
+ASK_EVERY_S = 2.0
 #: A thread is called silent when its work has not succeeded for this long, or five intervals if that is longer.
 SILENT_S = 10.0
 
@@ -48,6 +50,8 @@ class _Registered:
     is_gate: bool
     is_passed: bool = False
     running: Future[Part] | None = None
+    asked_at: float = 0.0
+    last: bool | None = None
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "health"))
 
 
@@ -94,9 +98,26 @@ def report() -> dict[str, Any]:
     return report
 
 
+def states() -> dict[str, bool]:
+    """Whether each part is ok, as last heard; asks anew without waiting. A part not heard of yet is left out."""
+    with _lock:
+        for part in _parts.values():
+            _hear(part)
+        return {part.name: part.last for part in _parts.values() if part.last is not None}
+
+
+def _hear(part: _Registered) -> None:
+    """Take in what the check said, or that it hangs; ask again when that is old."""
+    running, waited_s = part.running, time.monotonic() - part.asked_at
+    if running is not None and (running.done() or waited_s > LIMIT_S):
+        part.last = _judge(part, running).state is State.OK
+    if running is None or waited_s > ASK_EVERY_S:
+        _ask(part)
+
+
 def _ask(part: _Registered) -> Future[Part]:
     if part.running is None or part.running.done():
-        part.running = part.pool.submit(part.check)
+        part.running, part.asked_at = part.pool.submit(part.check), time.monotonic()
     return part.running
 
 

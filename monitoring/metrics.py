@@ -37,6 +37,9 @@ class Declared:
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+    #: The values its one label can have, where they are known: a counter shows them as 0 before the first count,
+    #: for Prometheus sees no increase in a series that begins at 1.
+    values: tuple[str, ...] = ()
 
 
 PREDICTIONS = Declared(
@@ -70,12 +73,14 @@ DEAD_LETTERS = Declared(
     "counter",
     "Messages no worker took, by why: delivery_limit, rejected, expired, maxlen, unrouted.",
     ("reason",),
+    values=("delivery_limit", "rejected", "expired", "maxlen", "unrouted"),
 )
 RECORDS = Declared(
     "serving_records_total",
     "counter",
     "Records by what became of them: written, duplicate, conflict, rejected, lost.",
     ("outcome",),
+    values=("written", "duplicate", "conflict", "rejected", "lost"),
 )
 SPOOL_BYTES = Declared("serving_spool_bytes", "gauge", "Bytes of calls that wait for the record store.")
 SPOOL_CALLS = Declared("serving_spool_calls", "gauge", "Calls that wait for the record store.")
@@ -92,6 +97,15 @@ REDIS_FAILURES = Declared(
     "counter",
     "Calls of Redis that failed, or were skipped while it was taken for away.",
     ("outcome",),
+    values=("failed", "skipped"),
+)
+QUEUE_DEPTH = Declared("serving_queue_depth", "gauge", "Predictions of the ledger that wait for a worker.", ("queue",))
+QUEUE_OLDEST = Declared("serving_queue_oldest_seconds", "gauge", "Age of the oldest prediction that waits.", ("queue",))
+UNRECORDED = Declared(
+    "serving_unrecorded_rows", "gauge", "Ended predictions of the ledger whose record is not in the store yet."
+)
+PART_OK = Declared(
+    "serving_part_ok", "gauge", "1 while a part of this process's health is ok, 0 while degraded or down.", ("part",)
 )
 
 DECLARED: tuple[Declared, ...] = (
@@ -116,6 +130,10 @@ DECLARED: tuple[Declared, ...] = (
     MODEL_MEMORY,
     SNAPSHOT_AGE,
     REDIS_FAILURES,
+    QUEUE_DEPTH,
+    QUEUE_OLDEST,
+    UNRECORDED,
+    PART_OK,
 )
 
 Labels = tuple[str, ...]
@@ -130,8 +148,13 @@ class _Histogram:
         self.total = 0.0
 
 
+def _first(metric: Declared) -> dict[Labels, float]:
+    """What a counter shows before anything was counted."""
+    return {(value,): 0.0 for value in metric.values} if metric.labels else {(): 0.0}
+
+
 _lock = threading.Lock()
-_counters: dict[str, dict[Labels, float]] = {item.name: {} for item in DECLARED if item.kind == "counter"}
+_counters: dict[str, dict[Labels, float]] = {item.name: _first(item) for item in DECLARED if item.kind == "counter"}
 _histograms: dict[str, dict[Labels, _Histogram]] = {item.name: {} for item in DECLARED if item.kind == "histogram"}
 _gauges: dict[str, Callable[[], Reading]] = {}
 

@@ -25,6 +25,7 @@ _GAUGES = {
     metrics.LOADED_MODELS.name: "livesum",
     metrics.MODEL_MEMORY.name: "livesum",
     metrics.SNAPSHOT_AGE.name: "livemax",
+    metrics.PART_OK.name: "livemin",
 }
 
 
@@ -60,8 +61,9 @@ class Flush:
     def _add_counts(self, metric: Declared) -> None:
         now, before = metrics.counted(metric), self._counted.get(metric.name, {})
         for labels, amount in now.items():
-            if fresh := amount - before.get(labels, 0.0):
-                _child(self._object(metric), labels).inc(max(0.0, fresh))
+            # A child that stands at 0 is made too: an increase is seen only from a number.
+            if labels not in before or amount != before[labels]:
+                _child(self._object(metric), labels).inc(max(0.0, amount - before.get(labels, 0.0)))
         self._counted[metric.name] = now
 
     def _add_values(self, metric: Declared) -> None:

@@ -28,6 +28,7 @@ def connect() -> None:
     metrics.provide(metrics.LOADED_MODELS, lambda: {(): snapshot.loaded_count()})
     metrics.provide(metrics.MODEL_MEMORY, model_memory)
     metrics.provide(metrics.SNAPSHOT_AGE, snapshot_age)
+    metrics.provide(metrics.PART_OK, parts)
 
 
 def registry_snapshot() -> Part:
@@ -81,6 +82,10 @@ def model_memory() -> dict[tuple[str, ...], float]:
 def snapshot_age() -> dict[tuple[str, ...], float]:
     age = snapshot.age()
     return {} if age == float("inf") else {(): age}
+
+
+def parts() -> dict[tuple[str, ...], float]:
+    return {(name,): float(is_ok) for name, is_ok in health.states().items()}
 
 
 def _forget_retired(instance: ModelVersion, **_: Any) -> None:

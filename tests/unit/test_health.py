@@ -94,3 +94,41 @@ def test_a_silent_thread_is_named(monkeypatch):
     finally:
         ticker.stop(5)
     assert "keeper of tests" not in parts.threads().detail
+
+
+def heard(name: str) -> bool | None:
+    """The state once it was heard of, asked at most 100 times."""
+    for _ in range(100):
+        if (found := health.states().get(name)) is not None:
+            return found
+        time.sleep(0.01)
+    return None
+
+
+def test_states_tell_ok_from_degraded_and_never_wait():
+    release = threading.Event()
+    health.register("good", lambda: OK)
+    health.register("half", lambda: Part(State.DEGRADED, "slow"))
+    health.register("bad", failing)
+    health.register("hanging", lambda: Part(State.OK, str(release.wait(30))))
+    started = time.monotonic()
+    assert health.states() == {}
+    assert time.monotonic() - started < 0.5
+    assert (heard("good"), heard("half"), heard("bad")) == (True, False, False)
+    assert "hanging" not in health.states()
+    time.sleep(health.LIMIT_S)
+    assert health.states()["hanging"] is False
+    release.set()
+
+
+def test_states_ask_a_part_again_only_after_a_while(monkeypatch):
+    asked: list[int] = []
+    health.register("counted", lambda: asked.append(1) or OK)
+    assert heard("counted")
+    for _ in range(50):
+        health.states()
+    assert len(asked) == 1
+    monkeypatch.setattr(health, "ASK_EVERY_S", 0.0)
+    health.states()
+    time.sleep(0.1)
+    assert len(asked) == 2

@@ -124,3 +124,12 @@ def test_counting_a_prediction_costs_microseconds():
     for _ in range(10_000):
         metrics.observe_prediction(VERSION, protocol="oip", status="succeeded", total_s=0.1, inference_s=0.1)
     assert (time.perf_counter() - started) / 10_000 < 30e-6
+
+
+def test_counters_without_labels_or_with_known_values_are_shown_before_the_first_count():
+    shown = {name for name, _ in scraped()}
+    assert {item.name for item in metrics.DECLARED if item.kind == "counter" and not item.labels} <= shown
+    assert scraped()["serving_records_total", (("outcome", "lost"),)] == 0
+    reasons = metrics.DEAD_LETTERS.values
+    assert reasons == ("delivery_limit", "rejected", "expired", "maxlen", "unrouted")
+    assert all(("serving_dead_letters_total", (("reason", reason),)) in scraped() for reason in reasons)

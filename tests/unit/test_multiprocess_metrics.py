@@ -34,8 +34,9 @@ READS = """
     from prometheus_client.multiprocess import MultiProcessCollector
     registry = CollectorRegistry()
     MultiProcessCollector(registry)
-    names = ["serving_retries_total", "serving_loaded_models"]
+    names = ["serving_retries_total", "serving_loaded_models", "serving_lease_expiries_total"]
     found = {name: registry.get_sample_value(name) for name in names}
+    found["lost"] = registry.get_sample_value("serving_records_total", {"outcome": "lost"})
     labels = {"project": "demo", "model": "iris", "version": "1"}
     for bound in ("0.0005", "0.25", "0.5", "+Inf"):
         found[bound] = registry.get_sample_value("serving_inference_seconds_bucket", {**labels, "le": bound})
@@ -63,6 +64,7 @@ def test_processes_add_up_and_a_flush_adds_only_what_is_new(tmp_path: Path) -> N
     found = read(tmp_path)
     assert found["serving_retries_total"] == 6
     assert (found["0.0005"], found["0.25"], found["0.5"], found["+Inf"]) == (4, 4, 6, 6)
+    assert (found["serving_lease_expiries_total"], found["lost"]) == (0, 0)
     assert abs(found["sum"] - 2 * 0.3008) < 1e-9
 
 
