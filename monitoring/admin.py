@@ -58,7 +58,8 @@ class RecordAdmin(ModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """The table, where records live in one; else the search of the record store."""
         if _in_the_database():
-            return super().changelist_view(request, extra_context)
+            page: HttpResponse = super().changelist_view(request, extra_context)
+            return page
         messages.info(request, "Records live in Elasticsearch: this is its search.")
         return redirect("records")
 
@@ -67,7 +68,8 @@ class RecordAdmin(ModelAdmin):
     ) -> HttpResponse:
         identifier = _uuid(object_id)
         if _in_the_database() or identifier is None:
-            return super().change_view(request, object_id, form_url, extra_context)
+            page: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
+            return page
         return redirect("record", identifier=identifier)
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -52,7 +52,7 @@ def send(message: Message) -> None:
         run.apply_async(arguments, **options)
         return
     try:
-        run.apply_async(arguments, producer=_SENDER.producer(), **options, **{"mandatory": True})
+        run.apply_async(arguments, producer=_SENDER.producer(), **{**options, "mandatory": True})
     except Exception as error:
         # A channel that has failed once may swallow what follows: the next message gets a fresh connection.
         _SENDER.close()
