@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from functools import partial
 from typing import Any
 
 from celery import Celery, signals
@@ -23,12 +24,22 @@ logging.getLogger("kombu.connection").setLevel(logging.ERROR)
 ROOMS_WITH_TASKS = ["predictions.queued", "models_registry.publishing", "monitoring"]
 
 
+#: Seconds a worker waits before it looks for a broker that has gone, at first and at most. Celery's own wait grows to
+#: half a minute, in which a broker that is back has nobody to give its messages to.
+LOOK_AGAIN_S, LOOK_AGAIN_AT_MOST_S = 0.5, 2.0
+
+
 class App(Celery):
     """Consumes without a read time-out, which only publishers have: a quiet queue is no fault."""
 
     def connection_for_read(self, url: Any = None, **options: Any) -> Any:
         unlimited = {"read_timeout": None, "write_timeout": None}
-        return super().connection_for_read(url, **{"transport_options": unlimited, **options})
+        connection: Any = super().connection_for_read(url, **{"transport_options": unlimited, **options})
+        connection.ensure_connection = partial(
+            connection.ensure_connection,
+            **{"interval_start": LOOK_AGAIN_S, "interval_step": LOOK_AGAIN_S, "interval_max": LOOK_AGAIN_AT_MOST_S},
+        )
+        return connection
 
 
 def make_app(*, current: bool) -> Celery:

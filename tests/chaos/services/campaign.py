@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
@@ -53,8 +53,8 @@ class Result:
     load_s: float = 0.0
 
 
-def run(scene: Scene, campaign: Campaign) -> Result:
-    """`scene` runs already; it runs on when this returns."""
+def run(scene: Scene, campaign: Campaign, *, meanwhile: Callable[[], None] | None = None) -> Result:
+    """`scene` runs already; it runs on when this returns. `meanwhile` happens one second into the load."""
     path = scene.place.data / "client.jsonl"
     book = ClientLedger(path)
     load = TimedLoad(
@@ -68,7 +68,7 @@ def run(scene: Scene, campaign: Campaign) -> Result:
     )
     mover = nemesis.AliasMover(scene.port, scene.place.stage)
     begun = time.monotonic()
-    load.start(limit=None if campaign.faults else campaign.calls)
+    load.start()
     mover.start()
     struck: list[Struck] = []
     back: list[float] = []
@@ -78,12 +78,13 @@ def run(scene: Scene, campaign: Campaign) -> Result:
             time.sleep(chance.uniform(*campaign.quiet_s))
             struck.append(faults.strike(scene, fault))
             back.append(_await_finished(load, struck[-1].ended))
-        while campaign.faults and len(load.timings) < campaign.calls:
+        if meanwhile is not None:
+            time.sleep(1.0)
+            meanwhile()
+        while len(load.timings) < campaign.calls:
             time.sleep(0.1)
     finally:
-        if campaign.faults:
-            load.stop()
-        load.join()
+        load.stop()
         mover.stop()
         book.close()
     taken = time.monotonic() - begun

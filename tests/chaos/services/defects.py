@@ -14,8 +14,8 @@ from typing import Any
 
 from tests.chaos import defective_server
 
-#: Seconds a claimed batch is held before it is claimed and before it is settled, so that faults meet it.
-WINDOW_S = 0.15
+#: Seconds a batch is held before it is claimed, and before it is settled, so that faults meet it.
+BEFORE_CLAIM_S, BEFORE_SETTLE_S = 0.1, 0.3
 #: A file in the data folder: since it is there, it is tomorrow.
 MIDNIGHT = "midnight"
 
@@ -36,11 +36,11 @@ def slow_workers() -> None:
     run, settle = execution.run, ledger.settle
 
     def run_later(ids: Sequence[Any]) -> None:
-        time.sleep(WINDOW_S)
+        time.sleep(BEFORE_CLAIM_S)
         run(ids)
 
     def settle_later(fence: Any, endings: Sequence[Any]) -> set[Any]:
-        time.sleep(WINDOW_S)
+        time.sleep(BEFORE_SETTLE_S)
         return settle(fence, endings)
 
     execution.run = run_later

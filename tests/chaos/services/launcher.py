@@ -46,6 +46,7 @@ def _break(defect: str) -> None:
     import django
 
     django.setup()
+    import serving_site.celery  # noqa: F401 - its app is current before a task is looked up
     from tests.chaos.services.defects import DEFECTS
 
     DEFECTS[defect].install()

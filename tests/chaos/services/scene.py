@@ -17,7 +17,8 @@ STANDARD = "predictions.default.standard"
 #: What tests shorten, and what keeps many processes small on two cores.
 SHORT = {
     **{"LEASE_S": "3", "KEEPER_INTERVAL_S": "1", "DRAIN_S": "5", "BLOCKING_THREADS": "64"},
-    **{"CHILD_MEMORY_LIMIT": str(2**31), "DJANGO_SETTINGS_MODULE": "serving_site.settings"},
+    **{"CHILD_MEMORY_LIMIT": str(2**31), "LOG_LEVEL": "WARNING"},
+    "DJANGO_SETTINGS_MODULE": "serving_site.settings",
 }
 
 
