@@ -20,6 +20,10 @@ from models_registry.routing import Version
 #: A version is slow while its measured cost of one row is above this many seconds.
 SLOW_ROW_S = 0.005
 
+#: Octets of a body beyond which it is parsed while no other such body is, and seconds it waits for its turn.
+LARGE_BODY = 2**20
+TURN_S = 5.0
+
 _THREADS = settings.SERVING["BLOCKING_THREADS"]
 
 
@@ -52,7 +56,26 @@ DJANGO = Places(_THREADS // 2, what="the server")
 SLOW_MODELS = Places(_THREADS * 3 // 8, what="the server's slow models")
 
 _lock = threading.Lock()
+_turn = threading.Lock()
 _by_model: dict[UUID, Places] = {}
+
+
+@contextmanager
+def of_large_body(octets: int) -> Iterator[None]:
+    """The one turn to parse a large body; raises `Unavailable` when it does not come in time.
+
+    Parsed, a body takes ten times its size, and the interpreter parses one at a time anyway: several at once are not
+    faster, only larger.
+    """
+    if octets <= LARGE_BODY:
+        yield
+        return
+    if not _turn.acquire(timeout=TURN_S):
+        raise errors.Unavailable("many large requests are being read; send it again", retry_after=int(TURN_S))
+    try:
+        yield
+    finally:
+        _turn.release()
 
 
 @contextmanager

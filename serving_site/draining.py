@@ -28,10 +28,11 @@ leave: Callable[[int], None] = _running.discard
 class Body:
     """The body of a request as the server hands it over; while its client is waited for, the request does not run."""
 
-    __slots__ = ("_source",)
+    __slots__ = ("_source", "octets")
 
     def __init__(self, source: Any) -> None:
         self._source = source
+        self.octets = 0
 
     def read(self, size: int = -1) -> bytes:
         return bytes(self._waiting(self._source.read, size))
@@ -45,14 +46,15 @@ class Body:
     def __iter__(self) -> Any:
         return iter(self.readline, b"")
 
-    @staticmethod
-    def _waiting(read: Callable[[int], Any], size: int) -> Any:
+    def _waiting(self, read: Callable[[int], Any], size: int) -> Any:
         thread = get_ident()
         leave(thread)
         try:
-            return read(size)
+            found = read(size)
         finally:
             enter(thread)
+        self.octets += len(found)
+        return found
 
 
 def end_when_quiet(stop: Callable[[], None]) -> None:

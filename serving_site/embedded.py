@@ -16,7 +16,7 @@ from models_registry import publishing, snapshot
 from monitoring.background import Background, fresh_connection
 from predictions import queued
 from predictions.queued import ledger
-from serving_site import processes
+from serving_site import memory, processes
 from serving_site.celery import CeleryThread
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def _resume_publishing() -> None:
 
 def backgrounds() -> list[Background]:
     """What runs, in the order of starting: those who record before those who make something to record."""
-    own: list[Background] = [*monitoring.background(), *snapshot.background()]
+    own: list[Background] = [memory.background(), *monitoring.background(), *snapshot.background()]
     for role in ("web", "worker", "keeper"):
         own += queued.background(role)
     return own + celery_threads()

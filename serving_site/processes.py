@@ -19,7 +19,7 @@ from models_registry import publishing, snapshot
 from monitoring import health, spooling
 from monitoring.background import Background, Ticker
 from predictions import queued
-from serving_site import checks
+from serving_site import checks, memory
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,8 @@ def web() -> list[Background]:
     from monitoring import multiprocess
     from serving_site import topology
 
-    own: list[Background] = [*spooling.background(), *snapshot.background(), topology.background()]
+    own: list[Background] = [memory.background(), *spooling.background(), *snapshot.background()]
+    own.append(topology.background())
     if multiprocess.is_on():
         own.append(multiprocess.background())
     return own + queued.background("web")

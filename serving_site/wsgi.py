@@ -20,7 +20,7 @@ django_application = get_wsgi_application()
 from models_registry import errors  # noqa: E402 - models are importable only once Django is set up
 from predictions import places  # noqa: E402
 from predictions.online.lane import Lane, declared_length  # noqa: E402
-from serving_site import api, draining, env  # noqa: E402
+from serving_site import api, draining, env, memory  # noqa: E402
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -114,11 +114,13 @@ def application(environ: Environ, start_response: StartResponse) -> Iterable[byt
         return [_LIVE if environ["REQUEST_METHOD"] == "GET" else b""]
     thread = get_ident()
     draining.enter(thread)
+    body = environ["wsgi.input"] = draining.Body(environ["wsgi.input"])
     try:
-        environ["wsgi.input"] = draining.Body(environ["wsgi.input"])
         return _lane(environ, start_response)
     finally:
         draining.leave(thread)
+        if body.octets > memory.LARGE or "HTTP_CONTENT_ENCODING" in environ:
+            memory.large_request_ended()
 
 
 if env.SERVING_ROLE == "web":
@@ -128,3 +130,4 @@ if env.SERVING_ROLE == "web":
         embedded.start()
     else:
         processes.start(processes.web)
+    memory.settle()

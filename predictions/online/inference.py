@@ -59,7 +59,8 @@ def infer(principal: Principal, asked: Asked) -> Answer:
         answer = _answer(call, asked)
         recording.keep(call)
     except Exception as error:
-        raise _failed(call, error) from error
+        # Not "from error": an error that is its own cause is a cycle, which keeps body and tensors until collected.
+        raise _failed(call, error) from None
     counting.answered(call)
     return answer
 
@@ -68,9 +69,10 @@ def _answer(call: Call, asked: Asked) -> Answer:
     limits = settings.SERVING
     signature = call.route.version.signature
     body = encodings.decompress(asked.read(), asked.coding, limit=limits["ONLINE_BODY_LIMIT"])
-    envelope = oip.parse(body, asked.header_length)
-    call.request_id = envelope.id
-    bound = oip.bind(envelope, signature, row_limit=limits["ROW_LIMIT"])
+    with places.of_large_body(len(body)):
+        envelope = oip.parse(body, asked.header_length)
+        call.request_id = envelope.id
+        bound = oip.bind(envelope, signature, row_limit=limits["ROW_LIMIT"])
     call.inputs, call.rows = bound.request.inputs, bound.request.rows
     _predict(call, bound.timeout_s)
     if call.outputs is None:

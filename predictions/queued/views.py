@@ -20,6 +20,7 @@ from models_registry.models import RegisteredModel
 from models_registry.principals import Principal
 from monitoring import metrics, patience
 from monitoring.ids import mint
+from predictions import places
 from predictions.protocols import replicate, replicate_models
 from predictions.protocols.replicate import Queue, Sight, Wish
 from predictions.queued import aftermath, ledger, listing, reading, results, submission
@@ -72,7 +73,9 @@ class PredictionsView(QueuedView):
 
     def post(self, request: Request) -> HttpResponse:
         body = body_of(request, settings.SERVING["QUEUED_BODY_LIMIT"])
-        return _accept(request, replicate.parse(body), body)
+        with places.of_large_body(len(body)):
+            wish = replicate.parse(body)
+        return _accept(request, wish, body)
 
 
 class ModelPredictionsView(QueuedView):
@@ -83,7 +86,9 @@ class ModelPredictionsView(QueuedView):
     def post(self, request: Request, owner: str, name: str) -> HttpResponse:
         body = body_of(request, settings.SERVING["QUEUED_BODY_LIMIT"])
         named = f"{owner}/{name}"
-        return _accept(request, replicate.parse(body, model=named), named.encode() + b"\n" + body)
+        with places.of_large_body(len(body)):
+            wish = replicate.parse(body, model=named)
+        return _accept(request, wish, named.encode() + b"\n" + body)
 
 
 class PredictionView(QueuedView):
