@@ -43,10 +43,10 @@ test: .venv/installed-dev ## Lint and run every tier of tests in its short form 
 lint: .venv/installed-dev ## Check style, types and the direction of imports.
 	@$(BIN)/python -m tests lint
 
-chaos: .venv/installed-dev ## Kill the server 30 times under load and check that nothing is lost.
+chaos: .venv/installed-dev ## Kill the server 30 times, and each part of the services mode, under load; check that nothing is lost.
 	@CHAOS_ROUNDS=10 $(BIN)/python -m tests chaos
 
-soak: .venv/installed-dev ## Answer 100,000 online and 10,000 queued predictions and watch the memory.
+soak: .venv/installed-dev ## Answer 100,000 online and 10,000 queued predictions in either mode and watch the memory.
 	@SOAK_ONLINE=100000 SOAK_QUEUED=10000 $(BIN)/python -m tests soak
 
 requirements: .venv/installed ## Pin the ranges of pyproject.toml anew, with hashes (UPGRADE=--upgrade for newer ones).

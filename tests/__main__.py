@@ -28,8 +28,8 @@ TIERS = {
     "integration": ["tests/integration"],
     "live": ["tests/live"],
     "browser": ["tests/browser"],
-    "chaos": ["tests/chaos", "--ignore=tests/chaos/test_soak.py"],
-    "soak": ["tests/chaos/test_soak.py"],
+    "chaos": ["tests/chaos", "--ignore-glob=*/test_soak*.py"],
+    "soak": ["tests/chaos/test_soak.py", "tests/chaos/test_soak_services.py"],
 }
 NOTHING_COLLECTED = 5
 

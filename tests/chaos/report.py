@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tests.chaos import readme
 from tests.chaos.campaign import Result
 from tests.chaos.checker import BOLD
 
@@ -61,3 +62,5 @@ def write(folder: Path, name: str, facts: dict[str, Any], text: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(facts, indent=2) + "\n")
     (folder / f"{name}.md").write_text(text)
+    if folder == KEPT:
+        readme.write(folder)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
+from tests.chaos import report
 from tests.chaos.load import Connection
 from tests.chaos.services.aliases import Caller, Change, Heard, lateness, point, pointed_at
 from tests.chaos.services.arena import Arena
 from tests.chaos.services.scene import STANDARD, Scene
 
-CHANGES = 40 if int(os.environ.get("CHAOS_ROUNDS", "1")) >= 10 else 8
+FULL = int(os.environ.get("CHAOS_ROUNDS", "1")) >= 10
+CHANGES = 40 if FULL else 8
 #: Seconds after a change within which every process has noticed it, and within which the new version answers although
 #: it was loaded nowhere before.
 NOTICED_S, ANSWERING_S = 1.0, 2.0
@@ -43,7 +46,7 @@ def scene(arena: Arena) -> Iterator[Scene]:
 
 @pytest.mark.chaos
 @pytest.mark.timeout(300)
-def test_every_answer_names_a_version_the_alias_pointed_at(scene: Scene) -> None:
+def test_every_answer_names_a_version_the_alias_pointed_at(scene: Scene, tmp_path: Path) -> None:
     connection = Connection(scene.port)
     # Registered last, so champion points at version 2 and no process has loaded version 1 yet.
     changes = [Change(2, 0.0, 0.0)]
@@ -58,9 +61,10 @@ def test_every_answer_names_a_version_the_alias_pointed_at(scene: Scene) -> None
         caller.stop()
         connection.close()
     late = lateness(changes, caller.heard)
-    print(
-        f"{len(caller.heard)} answers, {CHANGES} changes; old answers ended after {[round(item, 2) for item in late]} s"
-    )
+    text = markdown(caller.heard, late)
+    facts = {"answers": len(caller.heard), "late_s": [round(item, 3) for item in late], "versions": report.versions()}
+    report.write(report.KEPT if FULL else tmp_path, "aliases-services", facts, text)
+    print(text)
     assert caller.failed == []
     assert {answer.door for answer in caller.heard} == {"online", "queued"}
     strange = [
@@ -71,3 +75,13 @@ def test_every_answer_names_a_version_the_alias_pointed_at(scene: Scene) -> None
     assert strange == []
     assert late[0] <= ANSWERING_S, late
     assert max(late[1:]) <= NOTICED_S, late
+
+
+def markdown(heard: Sequence[Heard], late: Sequence[float]) -> str:
+    doors = {door: sum(1 for answer in heard if answer.door == door) for door in ("online", "queued")}
+    return f"""# Alias changes under load, two server processes and two workers
+
+{len(late)} changes of an alias while clients got {doors["online"]:,} online and {doors["queued"]:,} queued answers,
+each of a version that the alias pointed at. After the first change, to a version no process had loaded, the old one was
+last given to a call sent {late[0]:.2f} s later; after the others {max(late[1:]):.2f} s at most.
+"""

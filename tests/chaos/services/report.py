@@ -14,6 +14,9 @@ from tests.chaos.services.campaign import Result
 from tests.chaos.services.faults import Struck
 from tests.chaos.services.timed import Timing
 
+#: Most seconds after a kill that are looked at.
+AFTERMATH_S = 20.0
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -34,6 +37,7 @@ def seen(timings: Sequence[Timing], door: str, begun: float, ended: float) -> Se
     return Seen(
         calls=len(within),
         accepted=kinds.count("acknowledged"),
+        # A 503 that cannot tell whether the commit came through is one, though the client's ledger takes it as unknown.
         refused=sum(1 for timing in within if timing.status in REFUSED),
         unknown=sum(1 for timing in within if timing.kind == "unknown" and timing.status not in REFUSED),
         median_s=round(seconds[len(seconds) // 2], 3) if seconds else math.nan,
@@ -42,7 +46,10 @@ def seen(timings: Sequence[Timing], door: str, begun: float, ended: float) -> Se
 
 
 def during(result: Result, struck: Struck, door: str) -> Seen:
-    return seen(result.timings, door, struck.begun, struck.ended)
+    """While the fault held; after a kill, which holds for no time, until the first queued prediction finished again."""
+    back = result.back_s[result.struck.index(struck)]
+    ended = struck.ended + (min(back, AFTERMATH_S) if struck.ended - struck.begun < 1 else 0)
+    return seen(result.timings, door, struck.begun, ended)
 
 
 def document(result: Result) -> dict[str, Any]:
@@ -67,6 +74,17 @@ def document(result: Result) -> dict[str, Any]:
     }
 
 
+_FAULTS = (
+    "",
+    "What clients saw of the calls they sent while each fault held, after a kill until predictions finished again (a "
+    "third of the queued calls wait up to 5 s for the answer), and when the first one finished after it:",
+    "",
+    "| fault | queued: accepted | refused (503) | unknown | median, s | slowest, s | online: answered | slowest, s "
+    "| finished again, s |",
+    "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+)
+
+
 def markdown(result: Result) -> str:
     counts, clean = result.verdict.counts, result.verdict.clean
     lines = [
@@ -78,13 +96,7 @@ def markdown(result: Result) -> str:
         "| figure | count |",
         "|---|---:|",
         *(f"| {f'**{name}**' if name in BOLD else name} | {count:,} |" for name, count in counts.items()),
-        "",
-        "What clients saw of the calls they sent while each fault held (a third of the queued ones wait up to 5 s for "
-        "the answer), and when the first queued prediction finished after it:",
-        "",
-        "| fault | queued: accepted | refused (503) | unknown | median, s | slowest, s | online: answered | slowest, s "
-        "| finished again, s |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        *(_FAULTS if result.struck else []),
     ]
     for struck, back in zip(result.struck, result.back_s, strict=True):
         queued, online = during(result, struck, "queued"), during(result, struck, "online")
