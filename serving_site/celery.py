@@ -95,7 +95,7 @@ class CeleryThread:
 
     def stop(self, timeout: float) -> None:
         """Take no more messages and let the running task end. Stops every Celery thread of the process at once."""
-        worker_state.should_stop = 0
+        worker_state.should_stop = 0  # type: ignore[assignment]  # its stubs know None alone
         memory_transport.ARRIVALS.close(True)
         if self._thread is not None:
             self._thread.join(timeout)
