@@ -7,6 +7,8 @@ import signal
 import time
 from collections.abc import Callable
 
+import psycopg
+
 from tests.chaos.services.arena import Arena
 from tests.chaos.services.campaign import Campaign, Result, run
 from tests.chaos.services.defects import DEFECTS, MIDNIGHT
@@ -19,7 +21,7 @@ SEEDED = Campaign(calls=200, rate=24.0, clients=8, retry_s=2.0, drain_limit_s=20
 CONTROL = Campaign(calls=200, rate=24.0, clients=8, retry_s=10.0, drain_limit_s=60.0)
 WORKERS = {"one": STANDARD, "two": STANDARD}
 #: Longer than a lease and a round of the keeper: what a frozen worker holds is run elsewhere by then.
-FROZEN_S = 5.0
+FROZEN_S = 6.0
 LOST_LIMIT_S = 8.0
 
 
@@ -51,11 +53,22 @@ def kill_workers(scene: Scene, _: Proxy) -> None:
 
 
 def freeze_a_worker(scene: Scene, _: Proxy) -> None:
-    """Each once: what it was running is taken from it, then it goes on as if nothing were."""
-    for name in ("worker-one", "worker-two"):
+    """What it was running is taken from it, then it goes on as if nothing were. A worker that was frozen while it ran
+    nothing shows nothing: then it is the other's turn."""
+    for name in ("worker-one", "worker-two") * 3:
+        before = taken_back(scene)
         with frozen(scene.processes[name].pid):
             time.sleep(FROZEN_S)
-        time.sleep(1.0)
+        if taken_back(scene) > before:
+            return
+        time.sleep(0.5)
+
+
+def taken_back(scene: Scene) -> int:
+    """Rows whose lease ran out so far."""
+    with psycopg.connect(scene.place.urls["DATABASE_URL"]) as rows:
+        found = rows.execute("SELECT count(*) FROM predictions_prediction WHERE attempts > 0").fetchone()
+    return int(found[0]) if found else 0
 
 
 def lose_answers_over_midnight(scene: Scene, proxy: Proxy) -> None:
