@@ -31,7 +31,7 @@ OTHERS = {
     "rabbitmq_queue_messages_unacked": set(),
     "rabbitmq_process_resident_memory_bytes": {"instance"},
 }
-WORDS = {"sum", "max", "count", "rate", "increase", "topk", "histogram_quantile", "by", "or", "offset"}
+WORDS = {"sum", "max", "min", "count", "rate", "increase", "topk", "histogram_quantile", "by", "or", "offset"}
 CHOICES = {"project", "model", "version"}
 PAGES = pytest.mark.parametrize("name", dashboards.NAMES)
 

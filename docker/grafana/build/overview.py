@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from panels import HEALTH, METRICS, QUEUED, THIRD, VERSIONS, Text, behind, behind_each, figure, series
+from panels import HALF, HEALTH, METRICS, QUARTER, QUEUED, THIRD, VERSIONS, Text, behind, behind_each, figure, series
 from panels import page as frame
 from queries import MODEL, OR_ZERO, VERSION, increase, prom, quantile, rate, share_of_errors
 
 OPEN = f"max by (project, model) (serving_open_predictions{{{MODEL}}})"
+OURS = 'job=~"web|worker|keeper"'
 LOST = increase("serving_records_total", 'outcome="lost"')
 
 
@@ -74,7 +75,7 @@ def answers() -> list[Any]:
             prom(rate("serving_predictions_total", VERSION, by="status"), "{{status}}"),
             unit="reqps",
             links=[behind(), behind_each("status")],
-            span=THIRD,
+            span=QUARTER,
             stacked=True,
         ),
         series(
@@ -85,14 +86,25 @@ def answers() -> list[Any]:
             ),
             unit="s",
             links=[behind("Records above 250 ms", min_ms="250")],
-            span=THIRD,
+            span=QUARTER,
         ),
         series(
             Text("Processes", "Processes of each kind that answer Prometheus.", "Nothing is scraped"),
             prom("sum by (job) (up)", "{{job}}"),
             unit="short",
             links=[HEALTH],
-            span=THIRD,
+            span=QUARTER,
+        ),
+        series(
+            Text(
+                "Parts",
+                "1 while a part (database, broker, cache, record store …) is well in every process that uses it.",
+                "No process tells",
+            ),
+            prom("min by (part) (serving_part_ok)", "{{part}}"),
+            unit="short",
+            links=[HEALTH],
+            span=QUARTER,
         ),
     ]
 
@@ -110,6 +122,29 @@ def queue() -> list[Any]:
         ),
         series(
             Text(
+                "Waiting by queue",
+                "Predictions of the ledger that no worker has taken yet, per queue.",
+                "Nothing waits",
+            ),
+            prom("max by (queue) (serving_queue_depth)", "{{queue}}"),
+            unit="short",
+            links=[QUEUED],
+            span=THIRD,
+            stacked=True,
+        ),
+        series(
+            Text(
+                "Oldest waiting prediction",
+                "Its age per queue: rises when workers are gone or too few.",
+                "Nothing waits",
+            ),
+            prom("max by (queue) (serving_queue_oldest_seconds)", "{{queue}}"),
+            unit="s",
+            links=[QUEUED],
+            span=THIRD,
+        ),
+        series(
+            Text(
                 "Messages in RabbitMQ",
                 "Nudges that wait or are with a worker; one may name many predictions.",
                 "No RabbitMQ",
@@ -117,7 +152,7 @@ def queue() -> list[Any]:
             *(prom(f"sum({metric})", name) for name, metric in messages),
             unit="short",
             links=[QUEUED],
-            span=THIRD,
+            span=HALF,
             stacked=True,
         ),
         series(
@@ -130,7 +165,7 @@ def queue() -> list[Any]:
             prom(f"{rate('serving_retries_total')} {OR_ZERO}", "nudges again"),
             unit="ops",
             links=[QUEUED],
-            span=THIRD,
+            span=HALF,
         ),
     ]
 
@@ -146,7 +181,7 @@ def kept() -> list[Any]:
             prom(rate("serving_records_total", by="outcome"), "{{outcome}}"),
             unit="ops",
             links=[behind(), HEALTH],
-            span=THIRD,
+            span=QUARTER,
         ),
         series(
             Text(
@@ -158,7 +193,14 @@ def kept() -> list[Any]:
             prom("sum(serving_spool_disk_bytes)", "on disk"),
             unit="bytes",
             links=[HEALTH],
-            span=THIRD,
+            span=QUARTER,
+        ),
+        series(
+            Text("Unrecorded rows", "Ended queued predictions whose record is not stored yet.", "No ledger is watched"),
+            prom("max(serving_unrecorded_rows)", "rows"),
+            unit="short",
+            links=[QUEUED, HEALTH],
+            span=QUARTER,
         ),
         series(
             Text(
@@ -169,7 +211,7 @@ def kept() -> list[Any]:
             prom("max(serving_spool_oldest_seconds)", "oldest"),
             unit="s",
             links=[HEALTH],
-            span=THIRD,
+            span=QUARTER,
         ),
     ]
 
@@ -181,7 +223,7 @@ def resources() -> list[Any]:
             Text(
                 "Memory", "Resident memory of each process; several web processes behind one port tell none.", unknown
             ),
-            prom("process_resident_memory_bytes", "{{job}} {{instance}}"),
+            prom(f"process_resident_memory_bytes{{{OURS}}}", "{{job}} {{instance}}"),
             prom("rabbitmq_process_resident_memory_bytes", "rabbitmq {{instance}}"),
             unit="bytes",
             links=[METRICS],
@@ -189,7 +231,7 @@ def resources() -> list[Any]:
         ),
         series(
             Text("Processor", "Processor time used per second: 1 is one core.", unknown),
-            prom("rate(process_cpu_seconds_total[$__rate_interval])", "{{job}} {{instance}}"),
+            prom(f"rate(process_cpu_seconds_total{{{OURS}}}[$__rate_interval])", "{{job}} {{instance}}"),
             unit="short",
             links=[METRICS],
             span=THIRD,
