@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -72,6 +73,7 @@ def _strike_servers(scene: Scene, fault: Fault) -> float:
         DOWN[fault.what](pid)
     time.sleep(fault.hold_s)
     for name in names:
+        _until(lambda port=scene.arena.servers[name].port: not _answers(port))  # type: ignore[misc]
         scene.arena.start_again(name)
     return time.monotonic()
 
@@ -124,6 +126,12 @@ def shut_down(pid: int) -> None:
 
 
 DOWN: dict[str, Callable[[int], None]] = {"killed": kill_all, "down": kill_all, "restarted": shut_down}
+
+
+def _answers(port: int) -> bool:
+    """Does anybody listen there still? What was killed holds its port until the kernel is done with it."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _until(is_so: Callable[[], bool]) -> None:
