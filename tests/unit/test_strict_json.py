@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -120,22 +122,35 @@ HOSTILE = {
     "fraction": b"0." + b"3" * MEGABYTES,
     "zeros": b"[" + b"0," * (MEGABYTES // 2) + b"0]",
     "NUL at the end": b"[" + b"1," * 1_900_000 + b'"\\u0000"]',
-    "a duplicate at the end": b"[" + b'{"a":1},' * 249_000 + b'{"a":1,"a":2}]',
+    "too many objects": b"[" + b'{"a":1},' * (MEGABYTES // 8) + b"{}]",
+    "a duplicate at the end": b"[" + b'{"a":1},' * 49_000 + b" " * (MEGABYTES // 2) + b'{"a":1,"a":2}]',
     "blanks": b" " * MEGABYTES + b"1",
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_no_body_costs_more_than_a_bounded_time_per_megabyte(name: str) -> None:
-    body = HOSTILE[name]
+#: What the standard library takes for an ordinary body of the same size is the measure: it moves with the machine.
+ORDINARY = json.dumps({"instances": [[column * 0.1 for column in range(30)] for _ in range(8_000)]}).encode()
+
+
+def cost(read: Callable[[bytes], Any], body: bytes) -> float:
+    """Seconds of CPU per megabyte, the best of five. What other tests left in memory is kept from the collector,
+    as the server does with its own: else each body would pay for walking it."""
+    gc.collect()
+    gc.freeze()
     best = math.inf
-    for _ in range(3):
+    for _ in range(5):
         started = time.thread_time()
         with contextlib.suppress(InvalidInput):
-            strict_json.loads(body)
+            read(body)
         best = min(best, time.thread_time() - started)
-    # 50 ms on an idle machine; twice that beside the other tests of this run.
-    assert best / (len(body) / 1e6) < 0.1
+    gc.unfreeze()
+    return best / (len(body) / 1e6)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_body_costs_many_times_what_an_ordinary_one_does(name: str) -> None:
+    # The dearest measured is 2.7 times (63 ms against 23 ms per MB on a busy core).
+    assert cost(strict_json.loads, HOSTILE[name]) < 5 * cost(json.loads, ORDINARY)
 
 
 # An independent judge: the standard library with hooks, and a walk in plain Python. ---------------------------
