@@ -32,7 +32,9 @@ def test_a_new_setting_changes_the_table() -> None:
 def test_make_without_a_target_lists_all_of_them() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE).group(1).split())  # type: ignore[union-attr]
-    shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert {text.split()[1] for text in shown.splitlines() if text.strip()} == targets
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from kombu import pools
 from kombu.exceptions import OperationalError
 
 from monitoring import metrics
@@ -62,6 +63,8 @@ class TestRabbitMQ(QueueContract):
         yield
         self._purge()
         self.app.close()
+        # kombu keeps pools by address for the whole process: the next app would be handed this closed one.
+        pools.reset()
 
     def queue(self, name: str = QUEUE, **arguments: Any) -> Any:
         return next(one for one in self.app.conf.task_queues if one.name == name)

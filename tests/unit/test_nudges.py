@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from monitoring.ids import mint
 from predictions.queued import nudges
-from predictions.queued.nudges import Nudge, Publisher
+from predictions.queued.nudges import NotTaken, Nudge, Publisher
 
 VERSION = uuid4()
 CHEAP = (1e-5, 2e-5, 1e-4)
@@ -51,18 +51,36 @@ def test_the_oldest_go_first():
     assert [*first.ids, *second.ids] == [nudge.id for nudge in some]
 
 
-def test_a_message_that_cannot_be_sent_is_dropped_and_the_next_goes():
+def test_a_message_that_its_queue_refuses_is_dropped_and_the_next_goes():
     sent: list[UUID] = []
 
     def send(message: Any) -> None:
         if message.queue.endswith("bulk"):
-            raise OSError("no broker")
+            raise NotTaken
         sent.extend(message.ids)
 
     publisher = Publisher(send)
     publisher.hint([*made(1, priority="bulk"), *made(1)])
     publisher.flush()
     assert (len(sent), publisher.dropped) == (1, 1)
+
+
+def test_nudges_wait_for_a_broker_that_is_away_and_go_when_it_is_back(monkeypatch):
+    monkeypatch.setattr(nudges, "AGAIN_S", 0.0)
+    broker: dict[str, bool] = {"away": True}
+    sent: list[UUID] = []
+
+    def send(message: Any) -> None:
+        if broker["away"]:
+            raise OSError("no broker")
+        sent.extend(message.ids)
+
+    publisher = Publisher(send)
+    publisher.hint(made(2))
+    assert publisher.flush(), "what could not be sent is held"
+    broker["away"] = False
+    assert not publisher.flush()
+    assert (len(sent), publisher.dropped) == (2, 0)
 
 
 def test_paced_messages_gather_while_two_are_under_way():
