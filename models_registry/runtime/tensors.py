@@ -83,7 +83,8 @@ def fit(spec: TensorSpec, shape: Sequence[Any]) -> tuple[int, ...]:
 
 def datatype(spec: TensorSpec, declared: Any) -> None:
     """Refuse a tensor whose declared datatype is neither the signature's nor one that widens to it without loss."""
-    if declared != spec.datatype and declared not in _WIDENED.get(spec.datatype, ()):
+    widens = isinstance(declared, str) and declared in _WIDENED.get(spec.datatype, ())
+    if declared != spec.datatype and not widens:
         raise InvalidInput(f"{spec.name}: datatype {_short(declared)} is not {spec.datatype}", field=spec.name)
 
 
