@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from mirakuru.exceptions import ExecutorError
 
 from serving_site import banner
-from serving_site.stack import elasticsearch, install, postgres, processes, prometheus, rabbitmq, redis
+from serving_site.stack import elasticsearch, exporters, install, postgres, processes, prometheus, rabbitmq, redis
 from serving_site.stack.processes import ROOT, Process
 from serving_site.stack.server import Server, free_port
 
@@ -204,6 +204,9 @@ class Stack:
         }
         if "rabbitmq" in self.servers:
             targets["rabbitmq"] = [urlsplit(self.servers["rabbitmq"].extra_urls["metrics"]).netloc]
+        for job, exporter in exporters.start(self.root, {name: server.url for name, server in self.servers.items()}):
+            self.servers[exporter.name] = exporter
+            targets.setdefault(job, []).append(f"127.0.0.1:{exporter.port}")
         port = _steady_port(self.root, "prometheus")
         self.servers["prometheus"] = prometheus.start(self.root, targets=targets, port=port)
         self._say(f"  {'prometheus':<20}{self.servers['prometheus'].url}")
