@@ -48,8 +48,9 @@ def test_every_queue_has_a_worker_of_its_own(workers: list[CeleryThread]) -> Non
         app.send_task("tests.where_am_i", (name,), queue=name)
     found = [seen.get(timeout=10) for _ in range(9)]
     threads = {name: {thread for sent_to, thread in found if sent_to == name} for name in QUEUES}
-    assert [len(of_queue) for of_queue in threads.values()] == [1, 1, 1]
-    assert len(set.union(*threads.values())) == 3
+    # Workers of other tests may serve the same queues beside these: what counts is that none serves two.
+    assert all(threads.values())
+    assert sum(len(of_queue) for of_queue in threads.values()) == len(set.union(*threads.values()))
 
 
 def test_an_interactive_message_does_not_wait_behind_a_bulk_one(workers: list[CeleryThread]) -> None:

@@ -90,66 +90,66 @@ def wrong(case: corpus.Case, answer: Answer) -> str | None:
 
 
 @pytest.fixture(scope="module")
-def port(server: Server) -> int:
-    return server.port
+def port(embedded_server: Server) -> int:
+    return embedded_server.port
 
 
 def test_the_corpus_is_large() -> None:
     assert len(CASES) >= 300
 
 
-def test_no_raw_request_breaks_the_server(server: Server) -> None:
-    workers = server.pids
+def test_no_raw_request_breaks_the_server(embedded_server: Server) -> None:
+    workers = embedded_server.pids
     for case in CASES * 2:  # before measuring: pools, caches, threads and the allocator have their size then
-        exchange(server.port, case)
-    before = resident(server.worker)
+        exchange(embedded_server.port, case)
+    before = resident(embedded_server.worker)
     faults = []
     for case in CASES:
-        fault = wrong(case, exchange(server.port, case))
+        fault = wrong(case, exchange(embedded_server.port, case))
         if fault:
             faults.append(f"{case.name}: {fault}")
-    assert server.request("GET", "/health/live")[0] == 200
-    assert server.pids == workers, "a process died"
+    assert embedded_server.request("GET", "/health/live")[0] == 200
+    assert embedded_server.pids == workers, "a process died"
     assert not faults, f"{len(faults)} of {len(CASES)}:\n" + "\n".join(faults)
-    assert resident(server.worker) - before < 20 * 2**20
+    assert resident(embedded_server.worker) - before < 20 * 2**20
 
 
-def test_a_body_without_end_is_cut_off(server: Server) -> None:
+def test_a_body_without_end_is_cut_off(embedded_server: Server) -> None:
     """200 MB in chunks: refused at once, hardly anything of it read."""
-    before = resident(server.worker)
+    before = resident(embedded_server.worker)
     head = corpus.request(corpus.INFER, b"", "Transfer-Encoding: chunked", length=None)
     sent = 0
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", embedded_server.port), timeout=20) as connection:
         connection.sendall(head)
         with contextlib.suppress(OSError):
             while sent < 200 * 2**20:
                 connection.sendall(b"100000\r\n" + b" " * 2**20 + b"\r\n")
                 sent += 2**20
-    assert resident(server.worker) - before < 20 * 2**20
-    assert server.request("GET", "/health/live")[0] == 200
+    assert resident(embedded_server.worker) - before < 20 * 2**20
+    assert embedded_server.request("GET", "/health/live")[0] == 200
 
 
-def test_half_sent_requests_do_not_keep_others_waiting(server: Server) -> None:
+def test_half_sent_requests_do_not_keep_others_waiting(embedded_server: Server) -> None:
     whole = corpus.request(corpus.INFER, corpus.GOOD[corpus.INFER])
     with contextlib.ExitStack() as held:
         for _ in range(24):
-            connection = held.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+            connection = held.enter_context(socket.create_connection(("127.0.0.1", embedded_server.port), timeout=10))
             connection.sendall(whole[:-3])
         for _ in range(20):
             started = time.monotonic()
-            assert server.request("GET", "/health/live", timeout=5)[0] == 200
+            assert embedded_server.request("GET", "/health/live", timeout=5)[0] == 200
             assert time.monotonic() - started < 1
         good = corpus.Case("good", whole)
-        assert exchange(server.port, good).status == 200
+        assert exchange(embedded_server.port, good).status == 200
 
 
-def test_what_stands_behind_a_refused_body_is_not_taken_for_a_request(server: Server) -> None:
+def test_what_stands_behind_a_refused_body_is_not_taken_for_a_request(embedded_server: Server) -> None:
     """A refused chunked body must not be read as the next request on the same connection."""
     hidden = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     head = corpus.request(corpus.INFER, b"", "Transfer-Encoding: chunked", length=None).replace(
         b"Connection: close\r\n", b""
     )
     case = corpus.Case("smuggled", head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(hidden), hidden))
-    answer = exchange(server.port, case, limit=3)
+    answer = exchange(embedded_server.port, case, limit=3)
     assert answer.status in {0, 400, 411}
     assert answer.body.count(b"HTTP/1.1 200") == 0
