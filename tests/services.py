@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from serving_site.stack.running import Stack
-from serving_site.stack.server import ServerMissing
+from serving_site.stack.server import ServerMissing, discard
 from tests.running import OURS, ROOT, Server
 
 #: What tests shorten, and what keeps five servers and seven processes small on two cores.
@@ -100,3 +100,4 @@ def running_services(folder: Path, **options: Any) -> Iterator[Services]:
         yield services
     finally:
         services.stop()
+        discard(folder)

@@ -111,6 +111,17 @@ def folder_for(root: Path, name: str, *, unprivileged: bool = False) -> Path:
     return folder
 
 
+def discard(root: Path) -> None:
+    """Drop the data of stopped servers for good, also what lies outside `root`: for runs that keep nothing."""
+    for folder in root.iterdir():
+        if folder.is_symlink():
+            place = folder.resolve()
+            shutil.rmtree(place, ignore_errors=True)
+            with suppress(OSError):
+                place.parent.rmdir()
+    shutil.rmtree(root, ignore_errors=True)
+
+
 def _account() -> pwd.struct_passwd:
     try:
         return pwd.getpwnam(ACCOUNT)

@@ -21,7 +21,7 @@ from serving_site.stack import install
 from serving_site.stack import postgres as stack_postgres
 from serving_site.stack import rabbitmq as stack_rabbitmq
 from serving_site.stack import redis as stack_redis
-from serving_site.stack.server import Server, folder_for, free_port, launch
+from serving_site.stack.server import Server, discard, folder_for, free_port, launch
 from tests import databases
 from tests.contracts.artifacts import BUCKET, KEY, REGION, SECRET
 
@@ -31,11 +31,13 @@ _DOWNLOADS = Path(__file__).resolve().parent.parent.parent / "var" / "downloads"
 @pytest.fixture(scope="session")
 def elasticsearch_client(tmp_path_factory):
     install.ensure("Java 17", "Maven")
-    server = stack_elasticsearch.start(tmp_path_factory.mktemp("stack"), downloads=_DOWNLOADS)
+    root = tmp_path_factory.mktemp("stack")
+    server = stack_elasticsearch.start(root, downloads=_DOWNLOADS)
     client = Elasticsearch(server.url, request_timeout=10, max_retries=0)
     yield client
     client.close()
     server.stop()
+    discard(root)
 
 
 @pytest.fixture(scope="session")
@@ -111,9 +113,11 @@ def _end(server: Server) -> None:
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory) -> Iterator[Server]:
     install.ensure("PostgreSQL")
-    server = stack_postgres.start(tmp_path_factory.mktemp("postgres"))
+    root = tmp_path_factory.mktemp("postgres")
+    server = stack_postgres.start(root)
     yield server
     server.stop()
+    discard(root)
 
 
 @pytest.fixture(scope="class")

@@ -25,7 +25,7 @@ import psycopg
 import pytest
 
 from serving_site.stack.running import Stack
-from serving_site.stack.server import Server, ServerMissing
+from serving_site.stack.server import Server, ServerMissing, discard
 from tests.chaos.stage import Stage
 from tests.running import ROOT, clean_environment
 
@@ -78,9 +78,7 @@ class Arena:
     def stop(self) -> None:
         """End the servers and drop their data, which as root may lie outside `root`."""
         self._stack.stop()
-        for folder in self.root.iterdir():
-            if folder.is_symlink():
-                shutil.rmtree(folder.resolve(), ignore_errors=True)
+        discard(self.root)
 
     def place(self, name: str) -> Place:
         """Room for one run; `name` is used once."""
