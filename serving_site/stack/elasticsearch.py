@@ -26,6 +26,7 @@ def start(root: Path, *, port: int | None = None, heap: str = "512m", downloads:
         "elasticsearch",
         [home / "bin" / "elasticsearch"],
         folder=folder,
+        ready_path="/_cluster/health",
         port=port,
         url=f"http://127.0.0.1:{port}",
         env={"ES_JAVA_HOME": _java_home(), "ES_JAVA_OPTS": f"-Xms{heap} -Xmx{heap}", "HOME": str(folder)},

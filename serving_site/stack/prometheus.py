@@ -45,6 +45,7 @@ def start(
             f"--web.listen-address=127.0.0.1:{port}",
         ],
         folder=folder,
+        ready_path="/-/ready",
         port=port,
         url=f"http://127.0.0.1:{port}",
     )

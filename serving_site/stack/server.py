@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from mirakuru import Executor, TCPExecutor
+from mirakuru import Executor, HTTPExecutor, TCPExecutor
 from mirakuru.exceptions import ProcessFinishedWithError
 
 #: The account that PostgreSQL and Elasticsearch run as when root starts them: both refuse to be root.
@@ -66,22 +67,30 @@ def launch(
     unprivileged: bool = False,
     timeout: float = 60,
     extra_urls: Mapping[str, str] | None = None,
+    ready_path: str | None = None,
 ) -> Server:
-    """Start the command and wait until its port answers; its output goes to `<folder>/<name>.log`."""
+    """Start the command and wait until its port answers, or its `ready_path` with 200; its output goes to a log.
+
+    The log is `<folder>/<name>.log`.
+    """
     words = [str(word) for word in command]
     if unprivileged and os.geteuid() == 0:
         words = ["setpriv", "--reuid", ACCOUNT, "--regid", ACCOUNT, "--clear-groups", *words]
     log = (folder / f"{name}.log").open("ab")
-    process = TCPExecutor(
-        words,
-        "127.0.0.1",
-        port,
-        timeout=timeout,
-        cwd=str(folder),
-        envvars={**os.environ, **(env or {})},
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        sleep=0.1,
+    options: dict[str, Any] = {
+        "timeout": timeout,
+        "cwd": str(folder),
+        "envvars": {**os.environ, **(env or {})},
+        "stdout": log,
+        "stderr": subprocess.STDOUT,
+        "sleep": 0.1,
+    }
+    process: TCPExecutor = (
+        HTTPExecutor(
+            words, f"http://127.0.0.1:{port}{ready_path}", status=200, method="GET", request_timeout=2, **options
+        )
+        if ready_path
+        else TCPExecutor(words, "127.0.0.1", port, **options)
     )
     process.start()
     return Server(name, url, port, folder, process, extra_urls or {})
