@@ -9,6 +9,7 @@ from models_registry import snapshot
 from models_registry.models import ModelVersion, RegisteredModel
 from monitoring import metrics
 from monitoring.health import State
+from predictions import queued
 from serving_site import watching
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -47,6 +48,7 @@ def test_the_queue_answers():
 
 def test_every_gauge_that_is_declared_can_be_read(watched):
     snapshot.refresh(wait=0)
+    queued.background("keeper")  # what only the keeper counts
     for metric in metrics.DECLARED:
         if metric.kind == "gauge":
             assert isinstance(dict(metrics._gauges[metric.name]()), dict), metric.name

@@ -65,7 +65,8 @@ def part():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_ready_names_every_part(monkeypatch):
+def test_ready_names_every_part(monkeypatch, settings, tmp_path):
+    settings.SPOOL_DIR = tmp_path  # calls that other tests left waiting are not meant either
     monkeypatch.setattr(parts, "beats", dict)  # threads of other tests, stopped or busy, are not meant
     monkeypatch.setattr(health, "_parts", {name: part for name, part in health._parts.items() if name in OWN})
     answer = Client().get("/health/ready")
