@@ -93,6 +93,9 @@ class CeleryThread:
         self._thread = threading.Thread(target=self._worker.start, name=self.name, daemon=True)
         self._thread.start()
 
+    def runs(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
     def stop(self, timeout: float) -> None:
         """Take no more messages and let the running task end. Stops every Celery thread of the process at once."""
         worker_state.should_stop = 0  # type: ignore[assignment]  # its stubs know None alone

@@ -74,23 +74,32 @@ def door(db: None) -> Door:
 
 
 @pytest.fixture(scope="session")
-def celery_threads(django_db_setup: None) -> Iterator[None]:
+def celery_threads(django_db_setup: None) -> Iterator[list[CeleryThread]]:
     """Celery's own threads, once for the session: stopping them takes seconds."""
-    worker_state.should_stop = None
-    running = [
+    threads = [
         CeleryThread(f"predictions.default.{priority}", concurrency=1)
         for priority in ("interactive", "standard", "bulk")
     ]
-    for one in running:
-        one.start()
-    yield
-    for one in running:
+    start_again(threads)
+    yield threads
+    for one in threads:
         one.stop(5)
 
 
+def start_again(threads: list[CeleryThread]) -> None:
+    """Start what does not run: whoever stops one Celery thread stops all of the process."""
+    for one in threads:
+        one.stop(5)
+    worker_state.should_stop = None
+    for one in threads:
+        one.start()
+
+
 @pytest.fixture
-def workers(celery_threads: None) -> Iterator[None]:
+def workers(celery_threads: list[CeleryThread]) -> Iterator[None]:
     """Everything that runs beside the requests of an embedded server, but the recorder."""
+    if worker_state.should_stop is not None or not all(one.runs() for one in celery_threads):
+        start_again(celery_threads)
     running: list[Background] = []
     for role in ("web", "worker", "keeper"):
         running += queued.background(role)  # type: ignore[arg-type]
