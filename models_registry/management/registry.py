@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 from rest_framework import serializers
 
 from models_registry import errors
-from models_registry.models import ModelVersion, Project, RegisteredModel
+from models_registry.models import Alias, ModelVersion, Project, RegisteredModel
 from monitoring.command import VerbCommand
 
 DEFAULT_PROJECT = "demo"
@@ -37,6 +37,14 @@ def find_model(project: str, name: str) -> RegisteredModel:
     found = find_project(project).models.select_related("project").filter(name=name).first()
     if found is None:
         raise errors.NotFound(f"model {project}/{name} not found")
+    return found
+
+
+def find_alias(project: str, name: str, alias: str) -> Alias:
+    """An alias of a model by name; raises `NotFound`."""
+    found = find_model(project, name).aliases.filter(name=alias).first()
+    if found is None:
+        raise errors.NotFound(f"alias {alias} not found")
     return found
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from models_registry import errors
-from models_registry.management.registry import RegistryCommand, find_model
+from models_registry.management.registry import RegistryCommand, find_alias
 from monitoring.command import who
 
 
@@ -20,8 +19,6 @@ class Command(RegistryCommand):
         parser.add_argument("--why", default="", help="kept in the history")
 
     def work(self, *, project: str, name: str, alias: str, why: str, **_: Any) -> Any:
-        found = find_model(project, name).aliases.filter(name=alias).first()
-        if found is None:
-            raise errors.NotFound(f"alias {alias} not found")
+        found = find_alias(project, name, alias)
         found.remove(who=who(), why=why)
         return {"removed": alias, "model": name}

@@ -6,9 +6,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from models_registry import errors
 from models_registry.api import shapes
-from models_registry.management.registry import RegistryCommand, find_model, plain
+from models_registry.management.registry import RegistryCommand, find_alias, plain
 from monitoring.command import who
 
 
@@ -21,7 +20,5 @@ class Command(RegistryCommand):
         parser.add_argument("--why", default="", help="kept in the history")
 
     def work(self, *, project: str, name: str, alias: str, why: str, **_: Any) -> Any:
-        found = find_model(project, name).aliases.filter(name=alias).first()
-        if found is None:
-            raise errors.NotFound(f"alias {alias} not found")
+        found = find_alias(project, name, alias)
         return plain(shapes.AliasShape, found.roll_back(who=who(), why=why))
