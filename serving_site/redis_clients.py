@@ -24,8 +24,8 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from monitoring import metrics
+from monitoring.breaker import Breaker
 from serving_site import redis_urls
-from serving_site.breaker import Breaker
 from serving_site.redis_urls import Address
 
 logger = logging.getLogger(__name__)

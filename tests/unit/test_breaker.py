@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serving_site.breaker import Breaker
+from monitoring.breaker import Breaker, Circuit
 
 
 class Clock:
@@ -59,3 +59,27 @@ def test_a_try_that_never_reports_does_not_close_the_door_for_ever() -> None:
     assert breaker.admits()
     clock.now += 1.0
     assert breaker.admits()
+
+
+def test_where_a_prober_asks_no_caller_tries() -> None:
+    clock = Clock()
+    breaker = Breaker(failures=2, pause_s=1.0, probed=True, clock=clock)
+    breaker.failed()
+    assert breaker.admits()
+    breaker.failed()
+    clock.now += 60.0
+    assert not breaker.admits()
+    assert breaker.succeeded() is True
+    assert breaker.admits()
+
+
+def test_it_says_what_it_does_with_callers_and_until_when() -> None:
+    breaker, clock = broken()
+    assert breaker.circuit() is Circuit.OPEN
+    assert breaker.retry_after() == 1.0
+    clock.now += 1.0
+    breaker.admits()
+    assert breaker.circuit() is Circuit.TRYING
+    breaker.succeeded()
+    assert breaker.circuit() is Circuit.CLOSED
+    assert breaker.retry_after() == 0.0
