@@ -18,7 +18,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from serving_site.stack.server import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 PREPARE_LIMIT_S = 180.0
@@ -188,12 +189,6 @@ class Server:
     def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         return {"Authorization": f"Bearer {self.key}", **given}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def clean_environment(folder: Path, **settings: str) -> dict[str, str]:

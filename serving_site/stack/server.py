@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import subprocess
@@ -19,6 +20,9 @@ from mirakuru.exceptions import ProcessFinishedWithError
 
 #: The account that PostgreSQL and Elasticsearch run as when root starts them: both refuse to be root.
 ACCOUNT = "serving"
+#: Linux gives outgoing connections ports from 32768 upwards, macOS from 49152.
+_PORTS = (15_000, 32_000)
+_TRIES = 100
 
 
 class ServerMissing(Exception):
@@ -50,10 +54,18 @@ class Server:
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port nobody listens on, outside the range that outgoing connections take theirs from.
+
+    A server that was killed is started again on its port. Within that range another connection could hold it by then,
+    or even a client's own: connecting to a dead port of the range can meet itself (TCP's simultaneous open).
+    Raises OSError when none is found.
+    """
+    for _ in range(_TRIES):
+        port = _PORTS[0] + secrets.randbelow(_PORTS[1] - _PORTS[0])
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no free port between {_PORTS[0]} and {_PORTS[1]}")
 
 
 def launch(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from serving_site.stack.running import WATCH_EVERY_S
 from tests.live.test_services import IRIS, eventually
 from tests.services import Services, freeze, thaw
 
@@ -28,6 +30,24 @@ def frozen(services: Services, name: str) -> Iterator[None]:
         yield
     finally:
         thaw(pid)
+
+
+@contextmanager
+def watched(services: Services) -> Iterator[None]:
+    """What has died is started again, as `make stack` does it."""
+    enough = threading.Event()
+
+    def watch() -> None:
+        while not enough.wait(WATCH_EVERY_S):
+            services.stack.watch()
+
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        try:
+            yield
+        finally:
+            enough.set()
+            watching.result()
 
 
 def timed(services: Services, path: str, body: Any, **headers: str) -> tuple[int, Any, float]:
@@ -102,9 +122,9 @@ def test_a_killed_worker_and_web_process_lose_nothing(services: Services) -> Non
     os.kill(services.stack.processes["worker-standard"].pid, signal.SIGKILL)
     os.kill(services.worker, signal.SIGKILL)
     eventually(lambda: len(services.workers) == 2 and _answers(services), limit=30)
-    services.stack.watch()
-    for identifier in accepted:
-        assert ends(services, identifier, limit=60)["status"] == "succeeded"
+    with watched(services):
+        for identifier in accepted:
+            assert ends(services, identifier, limit=60)["status"] == "succeeded"
 
 
 def _answers(services: Services) -> bool:
