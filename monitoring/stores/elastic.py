@@ -7,91 +7,24 @@ drops whole indices by exact name.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from elastic_transport import ConnectionTimeout, TransportError
-from elasticsearch import ApiError, Elasticsearch, dsl
-from elasticsearch.dsl import Q, mapped_field
+from elasticsearch import Elasticsearch, dsl
 
-from monitoring import documents, ids
+from monitoring import documents
 from monitoring.records import Record
-from monitoring.stores import cursors
+from monitoring.stores import cursors, elastic_queries
 from monitoring.stores.base import Count, Outcome, Page, Query, StoreUnavailable
+from monitoring.stores.elastic_layout import PREFIX, BodyTooLarge, Layout, RecordDocument, judged
 
-PREFIX = "serving-predictions"
+__all__ = ["ElasticStore", "Layout"]
+
 MOST_COUNTS = 10_000
 #: Statuses of one bulk item that say "not now": the source keeps the record and tries again.
 _LATER = {404, 408, 429, 500, 502, 503, 504}
-
-
-class RecordValueDocument(dsl.InnerDoc):
-    """One searchable value; nested, so that side, name and number belong together."""
-
-    side: str = mapped_field(dsl.Keyword())
-    name: str = mapped_field(dsl.Keyword())
-    number: float | None = mapped_field(dsl.Double(), default=None)
-    text: str | None = mapped_field(dsl.Keyword(ignore_above=256), default=None)
-
-
-class RecordDocument(dsl.Document):
-    """The mapping of a record. Strict: a field nobody declared is refused, not guessed at."""
-
-    id: str = mapped_field(dsl.Keyword())
-    project: str = mapped_field(dsl.Keyword())
-    model: str = mapped_field(dsl.Keyword())
-    version: int = mapped_field(dsl.Integer())
-    version_id: str = mapped_field(dsl.Keyword())
-    digest: str = mapped_field(dsl.Keyword())
-    route: str = mapped_field(dsl.Keyword())
-    door: str = mapped_field(dsl.Keyword())
-    protocol: str = mapped_field(dsl.Keyword())
-    status: str = mapped_field(dsl.Keyword())
-    accepted_at: datetime = mapped_field(dsl.Date())
-    completed_at: datetime = mapped_field(dsl.Date())
-    key: str = mapped_field(dsl.Keyword())
-    request_id: str = mapped_field(dsl.Keyword())
-    error_code: str = mapped_field(dsl.Keyword())
-    error: str = mapped_field(dsl.Text())
-    rows: int = mapped_field(dsl.Integer())
-    queue_ms: float = mapped_field(dsl.Float())
-    inference_ms: float = mapped_field(dsl.Float())
-    total_ms: float = mapped_field(dsl.Float())
-    cached: bool = mapped_field(dsl.Boolean())
-    inputs: Any = mapped_field(dsl.Object(enabled=False))
-    outputs: Any = mapped_field(dsl.Object(enabled=False))
-    values: list[RecordValueDocument] = mapped_field(dsl.Nested(RecordValueDocument))
-    content_hash: str = mapped_field(dsl.Keyword(doc_values=False, index=False))
-
-    class Meta:
-        dynamic = dsl.MetaField("strict")
-
-    class Index:
-        name = PREFIX
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How indices are laid out; `refresh_s` is the longest a stored record stays unfindable."""
-
-    environment: str = "default"
-    shards: int = 1
-    replicas: int = 0
-    refresh_s: int = 1
-
-    def index_of(self, identifier: UUID) -> str:
-        """The one function that names an index: from the id's own time, never from now."""
-        return self.index_on(ids.time_of(identifier).date())
-
-    def index_on(self, day: date) -> str:
-        return f"{PREFIX}-{self.environment}-{day:%Y.%m.%d}"
-
-    @property
-    def pattern(self) -> str:
-        return f"{PREFIX}-{self.environment}-*"
 
 
 class ElasticStore:
@@ -116,7 +49,7 @@ class ElasticStore:
         template = dsl.ComposableIndexTemplate(
             f"{PREFIX}-{self._layout.environment}", self._layout.pattern, index=index, priority=500
         )
-        with _judged():
+        with judged():
             self._client.indices.put_index_template(name=f"{PREFIX}-{self._layout.environment}", **template.to_dict())
         self._prepared = True
 
@@ -134,9 +67,9 @@ class ElasticStore:
             operations.append({"create": {"_index": self._layout.index_of(record.id), "_id": str(record.id)}})
             operations.append(_encodable({**document, "content_hash": hashes[-1]}))
         try:
-            with _judged():
+            with judged():
                 answer = self._client.bulk(operations=operations)
-        except _BodyTooLarge:
+        except BodyTooLarge:
             return self._create_halves(batch)
         outcomes = [_outcome(item["create"]["status"]) for item in answer["items"]]
         return self._compare_existing(batch, hashes, outcomes)
@@ -168,24 +101,24 @@ class ElasticStore:
         return _record(source) if source is not None and source["project"] == project else None
 
     def search(self, query: Query) -> Page:
-        search = self._search(query).sort("-id")[: query.limit]
+        search = elastic_queries.search(self._client, self._layout, query).sort("-id")[: query.limit]
         if query.cursor is not None:
             search = search.extra(search_after=[str(cursors.decode(query.cursor))])
-        with _judged():
+        with judged():
             hits = search.execute()["hits"]["hits"]
         found = tuple(_record(hit["_source"]) for hit in hits)
         full = len(found) == query.limit and found
         return Page(found, cursors.encode(found[-1].id) if full else None)
 
     def counts(self, query: Query, *, seconds: int) -> list[Count]:
-        search = self._search(query)[:0]
+        search = elastic_queries.search(self._client, self._layout, query)[:0]
         sources: list[Mapping[str, Any]] = [
             {"start": {"date_histogram": {"field": "accepted_at", "fixed_interval": f"{seconds}s"}}},
             *({name: {"terms": {"field": name}}} for name in ("model", "version", "status")),
         ]
         parts = search.aggs.bucket("parts", "composite", sources=sources, size=MOST_COUNTS)
         parts.metric("mean", "avg", field="total_ms").metric("most", "max", field="total_ms")
-        with _judged():
+        with judged():
             buckets = search.execute()["aggregations"]["parts"]["buckets"]
         return [
             Count(
@@ -206,7 +139,7 @@ class ElasticStore:
     def purge(self, before: datetime) -> int:
         """Drop every index whose whole day lies before; returns how many records went with them."""
         dropped = 0
-        with _judged():
+        with judged():
             rows = self._client.cat.indices(index=self._layout.pattern, h="index", format="json")
             for name in [str(row["index"]) for row in rows]:  # type: ignore[index]
                 day = datetime.strptime(name.rsplit("-", 1)[1], "%Y.%m.%d").replace(tzinfo=UTC)
@@ -218,14 +151,14 @@ class ElasticStore:
 
     def ready(self) -> None:
         """Raise `StoreUnavailable` unless the cluster answers and can take writes."""
-        with _judged():
+        with judged():
             status = self._client.cluster.health(timeout="1s")["status"]
         if status == "red":
             raise StoreUnavailable("the cluster is red: some shards are missing")
 
     def refresh(self) -> None:
         """Make what was stored findable now; for tests and tools that will not wait for the interval."""
-        with _judged():
+        with judged():
             self._client.indices.refresh(index=self._layout.pattern)
 
     def _documents(self, identifiers: Iterable[UUID], fields: list[str] | None = None) -> dict[str, Any]:
@@ -236,49 +169,9 @@ class ElasticStore:
         docs = [{"_index": index, "_id": id_} for index, all_ids in by_index.items() for id_ in all_ids]
         if not docs:
             return {}
-        with _judged():
+        with judged():
             answer = self._client.mget(docs=docs, source_includes=fields)
         return {doc["_id"]: doc["_source"] for doc in answer["docs"] if doc.get("found")}
-
-    def _search(self, query: Query) -> dsl.Search[Any]:
-        search = dsl.Search(using=self._client, index=self._indices(query))
-        search = search.params(ignore_unavailable=True, allow_no_indices=True)
-        return search.extra(track_total_hits=False, timeout="2s").query("bool", filter=list(_conditions(query)))
-
-    def _indices(self, query: Query) -> list[str] | str:
-        """The days a bounded search can touch, by name; all of them when it is open or longer than 60 days."""
-        if query.since is None:
-            return self._layout.pattern
-        last = (query.until or datetime.now(UTC) + timedelta(days=1)).date()
-        days = (last - query.since.date()).days + 1
-        if not 0 < days <= 60:
-            return self._layout.pattern
-        return [self._layout.index_on(query.since.date() + timedelta(days=step)) for step in range(days)]
-
-
-def _conditions(query: Query) -> Iterator[Any]:
-    yield Q("term", project=query.project)
-    for name in ("model", "version", "status", "door", "error_code", "request_id"):
-        wanted = getattr(query, name)
-        if wanted is not None:
-            yield Q("term", **{name: wanted})
-    if query.error_text is not None:
-        yield Q("match", error={"query": query.error_text, "operator": "and"})
-    if query.since is not None or query.until is not None:
-        yield Q("range", accepted_at=_bounds("gte", query.since, "lt", query.until))
-    if query.least_ms is not None or query.most_ms is not None:
-        yield Q("range", total_ms=_bounds("gte", query.least_ms, "lte", query.most_ms))
-    for value in query.values:
-        inner = [Q("term", **{"values.side": value.side}), Q("term", **{"values.name": value.name})]
-        if value.least is not None or value.most is not None:
-            inner.append(Q("range", **{"values.number": _bounds("gte", value.least, "lte", value.most)}))
-        if value.text is not None:
-            inner.append(Q("term", **{"values.text": value.text}))
-        yield Q("nested", path="values", query=Q("bool", filter=inner))
-
-
-def _bounds(lower: str, least: Any, upper: str, most: Any) -> dict[str, Any]:
-    return {name: bound for name, bound in ((lower, least), (upper, most)) if bound is not None}
 
 
 def _outcome(status: int) -> Outcome:
@@ -302,20 +195,3 @@ def _encodable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_encodable(item) for item in value]
     return value
-
-
-class _BodyTooLarge(Exception):
-    """The bulk was larger than the cluster takes: it is sent again in halves."""
-
-
-class _judged:
-    """Turns every way in which the cluster can fail to answer into `StoreUnavailable`."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, ApiError) and error.status_code == 413:
-            raise _BodyTooLarge from error
-        if isinstance(error, ApiError | TransportError | ConnectionTimeout):
-            raise StoreUnavailable(str(error)[:500]) from error

@@ -1,0 +1,56 @@
+"""`stores.base.Query` as a query of Elasticsearch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from elasticsearch import Elasticsearch, dsl
+from elasticsearch.dsl import Q
+
+from monitoring.stores.base import Query
+from monitoring.stores.elastic_layout import Layout
+
+
+def search(client: Elasticsearch, layout: Layout, query: Query) -> dsl.Search[Any]:
+    """A bounded search over the days the query can touch."""
+    found: dsl.Search[Any] = dsl.Search(using=client, index=_indices(layout, query))
+    found = found.params(ignore_unavailable=True, allow_no_indices=True)
+    return found.extra(track_total_hits=False, timeout="2s").query("bool", filter=list(conditions(query)))
+
+
+def _indices(layout: Layout, query: Query) -> list[str] | str:
+    """The days a bounded search can touch, by name; all of them when it is open or longer than 60 days."""
+    if query.since is None:
+        return layout.pattern
+    last = (query.until or datetime.now(UTC) + timedelta(days=1)).date()
+    days = (last - query.since.date()).days + 1
+    if not 0 < days <= 60:
+        return layout.pattern
+    return [layout.index_on(query.since.date() + timedelta(days=step)) for step in range(days)]
+
+
+def conditions(query: Query) -> Iterator[Any]:
+    yield Q("term", project=query.project)
+    for name in ("model", "version", "status", "door", "error_code", "request_id"):
+        wanted = getattr(query, name)
+        if wanted is not None:
+            yield Q("term", **{name: wanted})
+    if query.error_text is not None:
+        yield Q("match", error={"query": query.error_text, "operator": "and"})
+    if query.since is not None or query.until is not None:
+        yield Q("range", accepted_at=bounds("gte", query.since, "lt", query.until))
+    if query.least_ms is not None or query.most_ms is not None:
+        yield Q("range", total_ms=bounds("gte", query.least_ms, "lte", query.most_ms))
+    for value in query.values:
+        inner = [Q("term", **{"values.side": value.side}), Q("term", **{"values.name": value.name})]
+        if value.least is not None or value.most is not None:
+            inner.append(Q("range", **{"values.number": bounds("gte", value.least, "lte", value.most)}))
+        if value.text is not None:
+            inner.append(Q("term", **{"values.text": value.text}))
+        yield Q("nested", path="values", query=Q("bool", filter=inner))
+
+
+def bounds(lower: str, least: Any, upper: str, most: Any) -> dict[str, Any]:
+    return {name: bound for name, bound in ((lower, least), (upper, most)) if bound is not None}
