@@ -51,3 +51,24 @@ class RecordValue(models.Model):
 
     def __str__(self) -> str:
         return f"{self.side} {self.name}"
+
+
+class Sample(models.Model):
+    """What one process said of itself at one moment: what pages draw over time and no record holds.
+
+    `lasting` 0 is kept for hours, 1 for a day, 2 for a week. `name` is the kind of process ("web", "worker standard").
+    Counters in `figures` count since the process began; (host, pid) tells which process that was.
+    """
+
+    at = models.DateTimeField()
+    name = models.CharField(max_length=64)
+    host = models.CharField(max_length=128)
+    pid = models.PositiveIntegerField()
+    lasting = models.PositiveSmallIntegerField()
+    figures = models.JSONField()
+
+    class Meta:
+        indexes = [models.Index(fields=["lasting", "at"], name="sample_lasting")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.pid} at {self.at:%H:%M:%S}"
