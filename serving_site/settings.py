@@ -7,7 +7,7 @@ import secrets
 
 from celery.schedules import crontab
 
-from serving_site import addresses, env, navigation, redis_urls, topology
+from serving_site import addresses, env, hidden, navigation, redis_urls, topology
 
 BASE_DIR = env.ROOT
 DATA_DIR = env.DATA_DIR
@@ -306,4 +306,4 @@ PROMETHEUS_LATENCY_BUCKETS = (
 #: Who asks in a request: monitoring knows no other room, so it is told by name.
 PRINCIPAL_OF = "models_registry.snapshot.principal_of"
 LOGGING_CONFIG = "monitoring.logs.configure"
-LOGGING = {"level": env.LOG_LEVEL}
+LOGGING = {"level": env.LOG_LEVEL, "secrets": hidden.secrets(env, SECRET_KEY)}

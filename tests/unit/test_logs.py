@@ -15,27 +15,32 @@ from django.test import Client
 from django.utils.log import log_response
 
 from monitoring import logs
+from monitoring.logs.ecs import MOST_MESSAGE, JsonFormatter
 
 
 def formatted(message: str, *args: object, level: int = logging.INFO, **extra: object) -> dict[str, object]:
     record = logging.getLogger("tests").makeRecord("tests", level, "f", 1, message, args, None, extra=extra)
-    line = logs.JsonFormatter().format(record)
+    line = JsonFormatter().format(record)
     assert "\n" not in line
     return json.loads(line)
 
 
 def test_a_line_has_a_sentence_and_a_machine_action():
     line = formatted("moved %d records", 3, action="records_moved", project="demo")
-    assert (line["message"], line["action"], line["project"]) == ("moved 3 records", "records_moved", "demo")
-    assert (line["level"], line["logger"]) == ("info", "tests")
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line["time"])
+    assert (line["message"], line["event.action"], line["labels.project"]) == (
+        "moved 3 records",
+        "records_moved",
+        "demo",
+    )
+    assert (line["log.level"], line["log.logger"], line["service.name"]) == ("info", "tests", "command")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", line["@timestamp"])
 
 
 @pytest.mark.parametrize("text", ["a\r\nforged: line", "\x1b[31mred", "\x00", "\ud800", "x" * 1_000_000, "%s %s"])
 def test_hostile_text_stays_inside_its_line(text):
     line = formatted("%s", text)
     assert len(json.dumps(line)) < 40_000
-    assert line["message"] == text[: logs.MOST_MESSAGE]
+    assert line["message"] == text[:MOST_MESSAGE]
 
 
 def test_arguments_that_do_not_fit_are_no_lost_line():
@@ -50,9 +55,9 @@ def test_ids_are_on_every_line_inside_and_on_none_outside():
     with logs.about(request_id="r-1"):
         with logs.about(prediction_id="p-1"):
             line = formatted("x")
-            assert (line["request_id"], line["prediction_id"]) == ("r-1", "p-1")
-        assert "prediction_id" not in formatted("x")
-    assert "request_id" not in formatted("x")
+            assert (line["http.request.id"], line["labels.prediction_id"]) == ("r-1", "p-1")
+        assert "labels.prediction_id" not in formatted("x")
+    assert "http.request.id" not in formatted("x")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +69,7 @@ def test_a_request_keeps_its_id_when_it_is_one(caplog, sent, is_kept):
     assert (answer["X-Request-ID"] == sent) is is_kept
     (line,) = [record for record in caplog.records if record.name == "monitoring.access"]
     assert (line.path, line.status) == ("/robots.txt", 200)
-    assert "secret" not in logs.JsonFormatter().format(line)
+    assert "secret" not in JsonFormatter().format(line)
 
 
 def test_probes_that_are_well_leave_no_line(caplog):
@@ -76,7 +81,7 @@ def test_probes_that_are_well_leave_no_line(caplog):
 @pytest.fixture
 def written() -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """The lines that the configured handler has written since."""
-    [handler] = [one for one in logging.getLogger().handlers if isinstance(one.formatter, logs.JsonFormatter)]
+    [handler] = [one for one in logging.getLogger().handlers if isinstance(one.formatter, JsonFormatter)]
     assert isinstance(handler, logging.StreamHandler)
     stream = io.StringIO()
     before = handler.setStream(stream)
@@ -86,7 +91,7 @@ def written() -> Iterator[Callable[[], list[dict[str, Any]]]]:
 
 def test_a_wrong_host_is_one_warning_without_a_traceback(written):
     assert Client().get("/v1/predictions", headers={"host": "evil.example"}).status_code == 400
-    assert [(line["level"], "exception" in line) for line in written() if line["level"] != "info"] == [
+    assert [(line["log.level"], "error.type" in line) for line in written() if line["log.level"] != "info"] == [
         ("warning", False)
     ]
 
@@ -96,4 +101,4 @@ def test_an_answer_that_is_meant_is_no_error_of_ours(written):
         log_response("Service Unavailable: /health/ready", response=HttpResponse(status=status))
     assert written() == []
     log_response("Internal Server Error: /", response=HttpResponse(status=500))
-    assert [line["level"] for line in written()] == ["error"]
+    assert [line["log.level"] for line in written()] == ["error"]
