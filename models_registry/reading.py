@@ -110,6 +110,8 @@ def as_version(row: ModelVersion) -> routing.Version:
         missing_text=row.report.get("missing_text", ""),
         format=row.format,
         platform=_PLATFORMS.get((row.runtime, row.format), f"{row.runtime}_{row.format}"),
+        cache_ttl_s=row.model.cache_ttl_s,
+        memory_bytes=int(row.report.get("memory_bytes") or 0),
     )
 
 

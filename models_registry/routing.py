@@ -15,7 +15,8 @@ CHAMPION = "champion"
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One ready version as the doors see it. `row_cost_s` is the measured cost of 1, 8 and 64 rows in seconds."""
+    """One ready version as the doors see it. `row_cost_s` is the measured cost of 1, 8 and 64 rows in seconds, `memory_bytes`
+    the measured memory (0: not measured), `cache_ttl_s` how long answers are cached (0: not at all)."""
 
     id: UUID
     project_id: int
@@ -34,6 +35,8 @@ class Version:
     missing_text: str = ""
     format: str = ""
     platform: str = ""
+    cache_ttl_s: float = 0.0
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

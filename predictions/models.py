@@ -49,6 +49,11 @@ class Prediction(models.Model):
     input = models.BinaryField(help_text="The input object as canonical JSON.")
     idempotency_key = models.CharField(max_length=255, null=True)
     body_hash = models.CharField(max_length=64, blank=True)
+    cache = models.CharField(
+        max_length=12,
+        blank=True,
+        help_text="What the request asked of the response cache (no-cache, no-store); once ended, what the cache did.",
+    )
     # where it stands
     status = models.CharField(max_length=12, choices=Status, default=Status.STARTING)
     output = models.BinaryField(null=True, help_text="The output object as JSON.")

@@ -41,6 +41,7 @@ class ModelShape(serializers.Serializer[Any]):
     pool = serializers.CharField()
     hard_limit_s = serializers.FloatField()
     open_limit = serializers.IntegerField()
+    cache_ttl_s = serializers.FloatField(help_text="Seconds an answer is cached; 0: not at all.")
     aliases = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()
 
@@ -54,6 +55,7 @@ class ModelChange(StrictSerializer):
     pool = serializers.CharField(max_length=32, required=False)
     hard_limit_s = serializers.FloatField(required=False)
     open_limit = serializers.IntegerField(required=False)
+    cache_ttl_s = serializers.FloatField(required=False, help_text="Seconds an answer is cached; 0: not at all.")
 
 
 class ModelBody(ModelChange):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -20,6 +21,8 @@ from monitoring.ids import mint
 #: Longest one attempt may take, and most open predictions a model may have.
 HARD_LIMIT_MOST_S = 3600.0
 OPEN_LIMIT_MOST = 10_000_000
+#: Longest an answer may be given again from the response cache.
+CACHE_TTL_MOST_S = 86_400.0
 
 #: Who else may need a version: each answers with a sentence, or None. Rooms to the left add theirs (see
 #: `predictions.apps`), because this one may not ask them.
@@ -38,6 +41,11 @@ class RegisteredModel(models.Model):
     hard_limit_s = models.FloatField(default=30.0, help_text="Seconds after which one attempt of a prediction ends.")
     open_limit = models.PositiveIntegerField(
         default=10_000, help_text="Most predictions of this model that may be unfinished at once."
+    )
+    cache_ttl_s = models.FloatField(
+        default=0.0,
+        validators=[MinValueValidator(0.0), MaxValueValidator(CACHE_TTL_MOST_S)],
+        help_text="Seconds an answer is given again to an equal input, from the response cache; 0: every call runs.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -80,8 +88,9 @@ class RegisteredModel(models.Model):
         pool: str | None = None,
         hard_limit_s: float | None = None,
         open_limit: int | None = None,
+        cache_ttl_s: float | None = None,
     ) -> RegisteredModel:
-        """Change what is given: words, pool, hard limit in seconds, open predictions. Raises `InvalidInput`."""
+        """Change what is given: words, pool, hard limit and cache in seconds, open predictions. Raises `InvalidInput`."""
         if pool is not None and pool not in settings.POOLS:
             raise errors.InvalidInput(f"a pool is one of {', '.join(settings.POOLS)}", field="pool")
         if hard_limit_s is not None and not 0 < hard_limit_s <= HARD_LIMIT_MOST_S:
@@ -90,7 +99,12 @@ class RegisteredModel(models.Model):
             )
         if open_limit is not None and not 0 <= open_limit <= OPEN_LIMIT_MOST:
             raise errors.InvalidInput(f"an open limit is 0 to {OPEN_LIMIT_MOST}", field="open_limit")
-        given = {"description": description, "pool": pool, "hard_limit_s": hard_limit_s, "open_limit": open_limit}
+        if cache_ttl_s is not None and not 0 <= cache_ttl_s <= CACHE_TTL_MOST_S:
+            raise errors.InvalidInput(f"answers are cached for 0 to {CACHE_TTL_MOST_S} s", field="cache_ttl_s")
+        given = {
+            **{"description": description, "pool": pool, "hard_limit_s": hard_limit_s, "open_limit": open_limit},
+            **{"cache_ttl_s": cache_ttl_s},
+        }
         changed = {name: value for name, value in given.items() if value is not None}
         for name, value in changed.items():
             setattr(self, name, value)

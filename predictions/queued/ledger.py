@@ -48,6 +48,7 @@ class Draft:
     deadline_s: float
     idempotency_key: str | None = None
     body_hash: str = ""
+    cache: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Claimed:
     input: bytes
     alone: bool
     attempts: int
+    cache: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class Settled:
     error_code: str = ""
     error: str = ""
     inference_ms: float = 0.0
+    cache: str = ""
 
     @property
     def status(self) -> str:
@@ -93,7 +96,7 @@ class Settled:
 
 _BOUND = [
     *("id", "project_id", "project", "key", "request_id", "model", "version", "version_id", "digest", "route"),
-    *("pool", "priority", "rows", "input", "idempotency_key", "body_hash"),
+    *("pool", "priority", "rows", "input", "idempotency_key", "body_hash", "cache"),
 ]
 
 
@@ -186,7 +189,7 @@ def claim(ids: Sequence[UUID], *, lease_s: float, max_attempts: int) -> list[Cla
             lease_until = {sql.later.format("%(lease)s")},
             attempts = attempts + CASE WHEN status = 'processing' THEN 1 ELSE 0 END
         WHERE id IN (SELECT id FROM free)
-        RETURNING id, project, model, version, version_id, rows, input, alone, attempts"""
+        RETURNING id, project, model, version, version_id, rows, input, alone, attempts, cache"""
     params = {"ids": sql.ids(ids), "fence": sql.id(fence), "lease": lease_s, "max_attempts": max_attempts}
     with writing():
         found = fetch(statement, params)
@@ -202,6 +205,7 @@ def claim(ids: Sequence[UUID], *, lease_s: float, max_attempts: int) -> list[Cla
             input=bytes(row[6]),
             alone=bool(row[7]),
             attempts=row[8],
+            cache=row[9],
         )
         for row in found
     ]
@@ -226,17 +230,17 @@ def settle(fence: UUID, endings: Sequence[Settled]) -> set[UUID]:
     if not endings:
         return set()
     sql = dialect()
-    values = ",".join(["(%s,%s,%s,%s,%s,%s)"] * len(endings))
+    values = ",".join(["(%s,%s,%s,%s,%s,%s,%s)"] * len(endings))
     statement = f"""
-        WITH ended(prediction, ending, answer, code, reason, took) AS (VALUES {values})
+        WITH ended(prediction, ending, answer, code, reason, took, cached) AS (VALUES {values})
         UPDATE {TABLE} SET status = ended.ending, output = CAST(ended.answer AS {sql.binary}),
-            error_code = ended.code, error = ended.reason, inference_ms = ended.took,
+            error_code = ended.code, error = ended.reason, inference_ms = ended.took, cache = ended.cached,
             completed_at = {sql.now}, fence = NULL, lease_until = NULL
         FROM ended WHERE id = ended.prediction AND status = 'processing' AND fence = %s
         RETURNING id"""
     params: list[Any] = []
     for end in endings:
-        params += [sql.id(end.id), end.status, end.output, end.error_code, end.error, end.inference_ms]
+        params += [sql.id(end.id), end.status, end.output, end.error_code, end.error, end.inference_ms, end.cache]
     with writing():
         return {as_uuid(row[0]) for row in fetch(statement, [*params, sql.id(fence)])}
 

@@ -44,6 +44,7 @@ def record_of(row: Prediction, signature: Signature | None) -> Record:
         queue_ms=max(0.0, (ran - row.accepted_at).total_seconds() * 1000),
         inference_ms=row.inference_ms,
         total_ms=max(0.0, total_ms),
+        cached=row.cache == "hit",
         inputs=keeping.keep_json(inputs),
         outputs=keeping.keep_json(outputs) if outputs is not None else None,
         values=_searchable(signature, inputs, outputs),

@@ -10,6 +10,8 @@ from models_registry.api import shapes
 from models_registry.management.registry import RegistryCommand, find_model, find_project, plain
 from models_registry.models import RegisteredModel
 
+LIMITS = ("description", "pool", "hard_limit_s", "open_limit", "cache_ttl_s")
+
 
 class Command(RegistryCommand):
     help = "Change a model's description, pool and limits; with --new, register it first."
@@ -21,9 +23,12 @@ class Command(RegistryCommand):
         parser.add_argument("--pool", help="workers that run its queued predictions")
         parser.add_argument("--hard-limit", type=float, dest="hard_limit_s", help="seconds one attempt may take")
         parser.add_argument("--open-limit", type=int, help="most unfinished predictions")
+        parser.add_argument(
+            "--cache-ttl", type=float, dest="cache_ttl_s", help="seconds an answer is cached; 0: not at all"
+        )
 
     def work(self, *, project: str, name: str, new: bool, **options: Any) -> Any:
-        limits = {field: options[field] for field in ("description", "pool", "hard_limit_s", "open_limit")}
+        limits = {field: options[field] for field in LIMITS}
         if new:
             model = RegisteredModel.register(find_project(project), name, **limits)
         else:
