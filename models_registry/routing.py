@@ -15,8 +15,11 @@ CHAMPION = "champion"
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One ready version as the doors see it. `row_cost_s` is the measured cost of 1, 8 and 64 rows in seconds, `memory_bytes`
-    the measured memory (0: not measured), `cache_ttl_s` how long answers are cached (0: not at all)."""
+    """One ready version as the doors see it. `row_cost_s` is the measured cost of 1, 8 and 64 rows in seconds.
+
+    `memory_bytes` is its measured memory (0: not measured), `cache_ttl_s` how long its answers are cached (0: not at
+    all).
+    """
 
     id: UUID
     project_id: int

@@ -90,7 +90,7 @@ class RegisteredModel(models.Model):
         open_limit: int | None = None,
         cache_ttl_s: float | None = None,
     ) -> RegisteredModel:
-        """Change what is given: words, pool, hard limit and cache in seconds, open predictions. Raises `InvalidInput`."""
+        """Change what is given: words, pool, limit and cache in seconds, open predictions. Raises `InvalidInput`."""
         if pool is not None and pool not in settings.POOLS:
             raise errors.InvalidInput(f"a pool is one of {', '.join(settings.POOLS)}", field="pool")
         if hard_limit_s is not None and not 0 < hard_limit_s <= HARD_LIMIT_MOST_S:
