@@ -72,3 +72,32 @@ class Sample(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.pid} at {self.at:%H:%M:%S}"
+
+
+class LogRow(models.Model):
+    """One line of the log; the columns are what a search filters on, `document` is the whole of it as JSON."""
+
+    id = models.UUIDField(primary_key=True)
+    level = models.PositiveSmallIntegerField()
+    service = models.CharField(max_length=128, blank=True)
+    action = models.CharField(max_length=128, blank=True)
+    project = models.CharField(max_length=128, blank=True)
+    model = models.CharField(max_length=128, blank=True)
+    request_id = models.CharField(max_length=128, blank=True)
+    prediction_id = models.CharField(max_length=128, blank=True)
+    trace_id = models.CharField(max_length=128, blank=True)
+    text = models.TextField()
+    document = models.TextField()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "log line"
+        # Few lines have these ids, so their indexes cost the others nothing.
+        indexes = [
+            models.Index(fields=["request_id"], condition=~models.Q(request_id=""), name="log_request"),
+            models.Index(fields=["prediction_id"], condition=~models.Q(prediction_id=""), name="log_prediction"),
+            models.Index(fields=["trace_id"], condition=~models.Q(trace_id=""), name="log_trace"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)

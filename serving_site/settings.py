@@ -253,8 +253,11 @@ ARTIFACT_CA_FILE = env.ARTIFACT_CA_FILE
 SPOOL_DIR = DATA_DIR / "spool"
 #: What opens the record store, by name.
 RECORD_STORE = "monitoring.stores.database.DatabaseStore"
+#: What opens the log store, by name.
+LOG_STORE = "monitoring.logs.stores.database.DatabaseLogs"
 if env.ELASTICSEARCH_URL:
     RECORD_STORE = "monitoring.stores.cluster.store"
+    LOG_STORE = "monitoring.logs.stores.elastic.store"
     ELASTICSEARCH = {
         "cluster": addresses.cluster(env.ELASTICSEARCH_URL),
         "ca_file": env.ELASTICSEARCH_CA_FILE,
