@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from monitoring.records import Record
+from monitoring.stores.timeline import Timeline
 
 
 class Outcome(Enum):
@@ -39,9 +40,12 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A search: every condition given must hold. `project` is mandatory, so no search crosses projects."""
+    """A search: every condition given must hold.
 
-    project: str
+    `project` has no default, so that no search crosses projects by mistake: None is for people who may see all.
+    """
+
+    project: str | None
     model: str | None = None
     version: int | None = None
     status: str | None = None
@@ -98,6 +102,14 @@ class RecordStore(Protocol):
 
     def counts(self, query: Query, *, seconds: int) -> list[Count]:
         """Numbers per model, version and status over stretches of `seconds`, oldest first; bounded to 10,000."""
+        ...
+
+    def timeline(self, query: Query, *, start: datetime, end: datetime, buckets: int) -> Timeline:
+        """How what meets the query went from `start` to before `end`, in equal buckets (`monitoring.stores.timeline`).
+
+        The query's own `since`, `until`, `limit` and `cursor` are not looked at. Raises `ValueError` for more than
+        500 buckets or an end that is not after the start.
+        """
         ...
 
     def present(self, identifiers: Sequence[UUID]) -> set[UUID]:

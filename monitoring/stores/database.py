@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -16,9 +16,10 @@ from django.db.utils import DataError, IntegrityError
 from monitoring import documents, ids
 from monitoring.models import RecordRow, RecordValue
 from monitoring.records import Record
-from monitoring.stores import cursors
+from monitoring.stores import cursors, database_timeline
 from monitoring.stores.base import Count as Counted
 from monitoring.stores.base import Outcome, Page, Query, Range, StoreUnavailable
+from monitoring.stores.timeline import Timeline
 
 #: Records per transaction: SQLite has one writer at a time, and accepted predictions wait for it too.
 CHUNK = 200
@@ -98,6 +99,12 @@ class DatabaseStore:
                 Counted(datetime.fromtimestamp(stretch, UTC), model, version, status, count, _facts(mean_ms, most_ms))
                 for stretch, model, version, status, count, mean_ms, most_ms in rows
             ]
+
+    def timeline(self, query: Query, *, start: datetime, end: datetime, buckets: int) -> Timeline:
+        matching = replace(query, since=start, until=end)
+        with _reachable():
+            rows = _unindexed(_indexed(matching), matching)
+            return database_timeline.read(rows, start=start, end=end, buckets=buckets)
 
     def present(self, identifiers: Sequence[UUID]) -> set[UUID]:
         found: set[UUID] = set()
@@ -209,7 +216,9 @@ def _values_sql() -> str:
 
 def _indexed(query: Query) -> QuerySet[RecordRow]:
     """The part of a query that indexes and the order of ids answer, newest first."""
-    rows = RecordRow.objects.filter(project=query.project).order_by("-id")
+    rows = RecordRow.objects.order_by("-id")
+    if query.project is not None:
+        rows = rows.filter(project=query.project)
     if query.model is not None:
         rows = rows.filter(model=query.model)
     if query.status is not None:

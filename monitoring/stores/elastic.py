@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,9 +17,10 @@ from elasticsearch import Elasticsearch, dsl
 
 from monitoring import documents
 from monitoring.records import Record
-from monitoring.stores import cursors, elastic_queries
+from monitoring.stores import cursors, elastic_queries, elastic_timeline
 from monitoring.stores.base import Count, Outcome, Page, Query, StoreUnavailable
 from monitoring.stores.elastic_layout import PREFIX, BodyTooLarge, Layout, RecordDocument, judged
+from monitoring.stores.timeline import Timeline
 
 __all__ = ["ElasticStore", "Layout"]
 
@@ -131,6 +133,10 @@ class ElasticStore:
             )
             for bucket in buckets
         ]
+
+    def timeline(self, query: Query, *, start: datetime, end: datetime, buckets: int) -> Timeline:
+        search = elastic_queries.search(self._client, self._layout, replace(query, since=start, until=end))
+        return elastic_timeline.read(search, start=start, end=end, buckets=buckets)
 
     def present(self, identifiers: Sequence[UUID]) -> set[UUID]:
         found = self._documents(identifiers, fields=["id"])

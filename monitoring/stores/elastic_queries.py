@@ -32,8 +32,7 @@ def _indices(layout: Layout, query: Query) -> list[str] | str:
 
 
 def conditions(query: Query) -> Iterator[Any]:
-    yield Q("term", project=query.project)
-    for name in ("model", "version", "status", "door", "error_code", "request_id"):
+    for name in ("project", "model", "version", "status", "door", "error_code", "request_id"):
         wanted = getattr(query, name)
         if wanted is not None:
             yield Q("term", **{name: wanted})

@@ -14,7 +14,9 @@ import pytest
 
 from monitoring.ids import mint
 from monitoring.records import Record, Value
+from monitoring.stores import timeline
 from monitoring.stores.base import Outcome, Query, Range, RecordStore
+from monitoring.stores.timeline import Timeline
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -198,6 +200,86 @@ class RecordStoreContract:
             (NOON + timedelta(seconds=60), 1, "succeeded", 1),
         ]
         assert {item.model for item in counted} == {"iris"}
+
+    def timeline(self, *, buckets: int, minutes: int = 3, **conditions: Any) -> Timeline:
+        end = NOON + timedelta(minutes=minutes)
+        return self.store.timeline(Query(project="demo", **conditions), start=NOON, end=end, buckets=buckets)
+
+    def test_a_timeline_has_a_bucket_for_every_stretch_empty_ones_included(self):
+        self.keep(
+            a_record(moment=NOON),
+            a_record(moment=NOON + timedelta(seconds=59)),
+            a_record(moment=NOON + timedelta(seconds=120), version=2),
+            a_record(moment=NOON + timedelta(seconds=180), version=2),
+            a_record(moment=NOON - timedelta(seconds=1)),
+            a_record(moment=NOON, project="rival"),
+        )
+        found = self.timeline(buckets=3)
+        assert [bucket.start for bucket in found.buckets] == [NOON + timedelta(minutes=n) for n in range(3)]
+        assert [bucket.all.count for bucket in found.buckets] == [2, 0, 1]
+        assert [bucket.versions for bucket in found.buckets] == [{("iris", 1): 2}, {}, {("iris", 2): 1}]
+        assert found.total.count == 3
+        assert {version: one.count for version, one in found.versions.items()} == {("iris", 1): 2, ("iris", 2): 1}
+        assert found.share == 1.0
+
+    def test_a_timeline_tells_errors_by_code_and_latencies(self):
+        failures = [
+            a_record(status="failed", error_code=code, total_ms=100.0) for code in ("timeout", "timeout", "crashed")
+        ]
+        self.keep(*failures, *(a_record(moment=NOON + timedelta(minutes=1), total_ms=float(ms)) for ms in range(101)))
+        found = self.timeline(buckets=3)
+        assert found.total.errors == found.buckets[0].all.errors == {"timeout": 2, "crashed": 1}
+        assert found.buckets[1].all.errors == {}
+        assert found.buckets[0].all.p50_ms == 100.0
+        latencies = found.buckets[1].all
+        assert latencies.p50_ms == pytest.approx(50, abs=1.5)
+        assert latencies.p95_ms == pytest.approx(95, abs=1.5)
+        assert latencies.p99_ms == pytest.approx(99, abs=1.5)
+        assert found.buckets[2].all.p50_ms is None
+
+    def test_a_timeline_counts_classes_and_bins_the_numbers_of_outputs(self):
+        def answer(label: str, score: float, **fields: Any) -> Record:
+            inputs = (Value("input", "label", text="no output"), Value("input", "score", number=1e9))
+            return a_record(
+                values=(*inputs, Value("output", "label", text=label), Value("output", "score", number=score)), **fields
+            )
+
+        self.keep(
+            answer("setosa", 0.0),
+            answer("setosa", 0.26),
+            answer("virginica", 1.0),
+            answer("virginica", 0.26, version=2, moment=NOON + timedelta(minutes=1)),
+        )
+        found = self.timeline(buckets=3)
+        assert found.total.classes == {"label": {"setosa": 2, "virginica": 2}}
+        assert found.buckets[0].all.classes == {"label": {"setosa": 2, "virginica": 1}}
+        assert found.versions["iris", 2].classes == {"label": {"virginica": 1}}
+        assert list(found.edges) == ["score"]
+        assert found.edges["score"] == pytest.approx([step / 20 for step in range(21)])
+        bins = {place: count for place, count in enumerate(found.total.numbers["score"]) if count}
+        assert bins == {0: 1, 5: 2, 19: 1}
+        assert found.versions["iris", 2].numbers["score"].index(1) == 5
+
+    def test_a_timeline_meets_the_query_and_crosses_projects_only_when_told(self):
+        self.keep(a_record(), a_record(model="wine"), a_record(project="rival"))
+        assert self.timeline(buckets=2, model="wine").total.count == 1
+        every = self.store.timeline(Query(project=None), start=NOON, end=NOON + timedelta(hours=1), buckets=1)
+        assert every.total.count == 3
+
+    def test_a_large_timeline_counts_exactly_and_samples_the_rest(self, monkeypatch):
+        monkeypatch.setattr(timeline, "MOST_SAMPLED", 40)
+        self.keep(*(a_record(moment=NOON + timedelta(seconds=n % 180), total_ms=7.0) for n in range(200)))
+        found = self.timeline(buckets=3)
+        assert found.total.count == 200
+        assert sum(bucket.all.count for bucket in found.buckets) == 200
+        assert found.share == pytest.approx(0.2)
+        assert found.total.p50_ms == 7.0
+        assert 60 <= found.total.classes["label"]["setosa"] <= 500
+
+    @pytest.mark.parametrize(("minutes", "buckets"), [(3, 0), (3, 501), (0, 3), (-1, 3)])
+    def test_a_timeline_without_time_or_with_too_many_buckets_is_refused(self, minutes, buckets):
+        with pytest.raises(ValueError, match="timeline"):
+            self.timeline(buckets=buckets, minutes=minutes)
 
     def test_presence_tells_what_may_be_purged_elsewhere(self):
         there, missing = a_record(), a_record()
