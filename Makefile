@@ -56,6 +56,7 @@ requirements: .venv/installed ## Pin the ranges of pyproject.toml anew, with has
 
 docs: .venv/installed-dev ## Write the settings table into README.md.
 	@$(BIN)/python -m tests.settings_table
+	@$(BIN)/python -m tests.metrics_table
 
 clean: ## Remove .venv and caches; the data folder stays.
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

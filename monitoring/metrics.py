@@ -1,4 +1,4 @@
-"""Every metric of the product, declared once, and the plain counters behind them.
+"""The plain counters behind every metric of the product; `monitoring.declared` has the list, seen through here.
 
 The paths add to numbers under a short lock (about 1 µs a call; prometheus_client's own histogram costs as much as an
 inference); a collector turns them into Prometheus' families when somebody scrapes. Labels are the names and numbers
@@ -12,129 +12,16 @@ import logging
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from monitoring import declared
+from monitoring.declared import *  # noqa: F403 - `metrics.PREDICTIONS` is how every room names one
+from monitoring.declared import DECLARED, MOST_CHILDREN, VERSION, Declared
+
 logger = logging.getLogger(__name__)
-
-SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-WAITED = (*SECONDS, 30.0, 60.0, 300.0, 1800.0)
-ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0, 10_000.0)
-MOST_CHILDREN = 2000
-
-_VERSION = ("project", "model", "version")
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """One metric: what README lists and what `/metrics` may show."""
-
-    name: str
-    kind: str
-    help: str
-    labels: tuple[str, ...] = ()
-    buckets: tuple[float, ...] = ()
-    #: The values its one label can have, where they are known: a counter shows them as 0 before the first count,
-    #: for Prometheus sees no increase in a series that begins at 1.
-    values: tuple[str, ...] = ()
-
-
-PREDICTIONS = Declared(
-    "serving_predictions_total", "counter", "Predictions that ended.", (*_VERSION, "protocol", "status")
-)
-ERRORS = Declared(
-    "serving_errors_total", "counter", "Predictions that ended with an error, by its code.", (*_VERSION, "code")
-)
-REFUSALS = Declared(
-    "serving_refusals_total", "counter", "Requests refused before a version was chosen.", ("protocol", "code")
-)
-PREDICTION_SECONDS = Declared(
-    "serving_prediction_seconds",
-    "histogram",
-    "From acceptance to answer.",
-    (*_VERSION, "protocol"),
-    WAITED,
-)
-QUEUE_SECONDS = Declared(
-    "serving_queue_seconds", "histogram", "From acceptance to the beginning of inference.", _VERSION, WAITED
-)
-INFERENCE_SECONDS = Declared("serving_inference_seconds", "histogram", "Inside the model.", _VERSION, SECONDS)
-BATCH_ROWS = Declared("serving_batch_rows", "histogram", "Rows of one call of the model.", _VERSION, ROWS)
-OPEN_PREDICTIONS = Declared(
-    "serving_open_predictions", "gauge", "Accepted predictions that have not ended.", ("project", "model")
-)
-LEASE_EXPIRIES = Declared("serving_lease_expiries_total", "counter", "Claims of workers that ran out.")
-RETRIES = Declared("serving_retries_total", "counter", "Nudges sent again by the keeper.")
-DEAD_LETTERS = Declared(
-    "serving_dead_letters_total",
-    "counter",
-    "Messages no worker took, by why: delivery_limit, rejected, expired, maxlen, unrouted.",
-    ("reason",),
-    values=("delivery_limit", "rejected", "expired", "maxlen", "unrouted"),
-)
-RECORDS = Declared(
-    "serving_records_total",
-    "counter",
-    "Records by what became of them: written, duplicate, conflict, rejected, lost.",
-    ("outcome",),
-    values=("written", "duplicate", "conflict", "rejected", "lost"),
-)
-SPOOL_BYTES = Declared("serving_spool_bytes", "gauge", "Bytes of calls that wait for the record store.")
-SPOOL_CALLS = Declared("serving_spool_calls", "gauge", "Calls that wait for the record store.")
-SPOOL_OLDEST = Declared("serving_spool_oldest_seconds", "gauge", "Age of the oldest call that waits.")
-SPOOL_DISK = Declared("serving_spool_disk_bytes", "gauge", "Size of the spool's segments on disk; its limit caps this.")
-SPOOL_REFUSALS = Declared("serving_spool_refusals_total", "counter", "Calls refused because the spool was full.")
-LOADED_MODELS = Declared("serving_loaded_models", "gauge", "Versions ready to predict in this process.")
-MODEL_MEMORY = Declared("serving_model_memory_bytes", "gauge", "Memory a loaded version was measured at.", _VERSION)
-SNAPSHOT_AGE = Declared(
-    "serving_snapshot_age_seconds", "gauge", "Since the registry was last read; grows while the database is away."
-)
-REDIS_FAILURES = Declared(
-    "serving_redis_failures_total",
-    "counter",
-    "Calls of Redis that failed, or were skipped while it was taken for away.",
-    ("outcome",),
-    values=("failed", "skipped"),
-)
-QUEUE_DEPTH = Declared("serving_queue_depth", "gauge", "Predictions of the ledger that wait for a worker.", ("queue",))
-QUEUE_OLDEST = Declared("serving_queue_oldest_seconds", "gauge", "Age of the oldest prediction that waits.", ("queue",))
-UNRECORDED = Declared(
-    "serving_unrecorded_rows", "gauge", "Ended predictions of the ledger whose record is not in the store yet."
-)
-PART_OK = Declared(
-    "serving_part_ok", "gauge", "1 while a part of this process's health is ok, 0 while degraded or down.", ("part",)
-)
-
-DECLARED: tuple[Declared, ...] = (
-    PREDICTIONS,
-    ERRORS,
-    REFUSALS,
-    PREDICTION_SECONDS,
-    QUEUE_SECONDS,
-    INFERENCE_SECONDS,
-    BATCH_ROWS,
-    OPEN_PREDICTIONS,
-    LEASE_EXPIRIES,
-    RETRIES,
-    DEAD_LETTERS,
-    RECORDS,
-    SPOOL_BYTES,
-    SPOOL_CALLS,
-    SPOOL_OLDEST,
-    SPOOL_DISK,
-    SPOOL_REFUSALS,
-    LOADED_MODELS,
-    MODEL_MEMORY,
-    SNAPSHOT_AGE,
-    REDIS_FAILURES,
-    QUEUE_DEPTH,
-    QUEUE_OLDEST,
-    UNRECORDED,
-    PART_OK,
-)
 
 Labels = tuple[str, ...]
 Reading = Mapping[Labels, float]
@@ -148,6 +35,21 @@ class _Histogram:
         self.total = 0.0
 
 
+class _Ended:
+    """What one version's ended predictions of one protocol add to, found once: a call adds numbers and no tuples."""
+
+    __slots__ = ("encode", "errors", "inference", "queue", "statuses", "total")
+
+    def __init__(self, version: Labels, protocol: str) -> None:
+        labels = (*version, protocol)
+        self.total = _histogram(declared.PREDICTION_SECONDS, labels)
+        self.queue = _histogram(declared.QUEUE_SECONDS, labels)
+        self.inference = _histogram(declared.INFERENCE_SECONDS, labels)
+        self.encode = _histogram(declared.ENCODE_SECONDS, labels)
+        self.statuses: dict[str, Labels] = {}
+        self.errors: dict[str, Labels] = {}
+
+
 def _first(metric: Declared) -> dict[Labels, float]:
     """What a counter shows before anything was counted."""
     return {(value,): 0.0 for value in metric.values} if metric.labels else {(): 0.0}
@@ -157,23 +59,40 @@ _lock = threading.Lock()
 _counters: dict[str, dict[Labels, float]] = {item.name: _first(item) for item in DECLARED if item.kind == "counter"}
 _histograms: dict[str, dict[Labels, _Histogram]] = {item.name: {} for item in DECLARED if item.kind == "histogram"}
 _gauges: dict[str, Callable[[], Reading]] = {}
+_ended: dict[tuple[Labels, str], _Ended] = {}
+_is_on = True
+
+
+def switch(on: bool) -> None:
+    """Count, or leave all counting out: what counting costs is measured between the two."""
+    global _is_on
+    _is_on = on
 
 
 def count(metric: Declared, labels: Labels = (), amount: float = 1) -> None:
     """Add to a counter."""
-    with _lock:
-        _add(metric, labels, amount)
+    if _is_on:
+        with _lock:
+            _add(metric, labels, amount)
 
 
 def observe(metric: Declared, labels: Labels, value: float) -> None:
     """Add one value to a histogram."""
-    with _lock:
-        _put(metric, labels, value)
+    if _is_on:
+        with _lock:
+            _put(metric, _histogram(metric, labels), value)
 
 
 def provide(metric: Declared, read: Callable[[], Reading]) -> None:
     """Let a gauge be read by this function at each scrape: values by labels. It must not block."""
     _gauges[metric.name] = read
+
+
+def begin(metric: Declared, labels: Iterable[Labels]) -> None:
+    """Show a counter's children as 0 from now on: Prometheus sees no increase in a series that begins at 1."""
+    with _lock:
+        for one in labels:
+            _add(metric, one, 0)
 
 
 def observe_prediction(
@@ -184,28 +103,39 @@ def observe_prediction(
     total_s: float,
     queue_s: float = 0.0,
     inference_s: float = 0.0,
+    encode_s: float = 0.0,
     error_code: str = "",
 ) -> None:
     """Count one ended prediction of (project, model, version as text) under one lock: what both paths call."""
+    if not _is_on:
+        return
     with _lock:
-        _add(PREDICTIONS, (*version, protocol, status), 1)
+        ended = _ended.get((version, protocol)) or _remember(version, protocol)
+        labels = ended.statuses.get(status)
+        if labels is None:
+            labels = ended.statuses[status] = (*version, protocol, status)
+        _add(declared.PREDICTIONS, labels, 1)
         if error_code:
-            _add(ERRORS, (*version, error_code), 1)
-        _put(PREDICTION_SECONDS, (*version, protocol), total_s)
-        _put(QUEUE_SECONDS, version, queue_s)
+            _add(declared.ERRORS, ended.errors.setdefault(error_code, (*version, error_code)), 1)
+        _put(declared.PREDICTION_SECONDS, ended.total, total_s)
+        _put(declared.QUEUE_SECONDS, ended.queue, queue_s)
         if inference_s:
-            _put(INFERENCE_SECONDS, version, inference_s)
+            _put(declared.INFERENCE_SECONDS, ended.inference, inference_s)
+        if encode_s:
+            _put(declared.ENCODE_SECONDS, ended.encode, encode_s)
 
 
 def count_records(outcome: str, amount: int) -> None:
-    count(RECORDS, (outcome,), amount)
+    count(declared.RECORDS, (outcome,), amount)
 
 
 def forget(version: Labels) -> None:
     """Drop every child of a retired (project, model, version): labels name live versions only."""
     with _lock:
+        for known in [known for known in _ended if known[0] == version]:
+            del _ended[known]
         for metric in DECLARED:
-            if metric.labels[:3] == _VERSION:
+            if metric.labels[:3] == VERSION:
                 children = _counters.get(metric.name) or _histograms.get(metric.name) or {}
                 for labels in [labels for labels in children if labels[:3] == version]:
                     del children[labels]
@@ -220,6 +150,13 @@ def value(metric: Declared, labels: Labels = ()) -> float:
         return _counters[metric.name].get(labels, 0)
 
 
+def _remember(version: Labels, protocol: str) -> _Ended:
+    ended = _Ended(version, protocol)
+    if len(_ended) < MOST_CHILDREN:
+        _ended[version, protocol] = ended
+    return ended
+
+
 def _add(metric: Declared, labels: Labels, amount: float) -> None:
     children = _counters[metric.name]
     if labels not in children:
@@ -227,12 +164,16 @@ def _add(metric: Declared, labels: Labels, amount: float) -> None:
     children[labels] = children.get(labels, 0) + amount
 
 
-def _put(metric: Declared, labels: Labels, value: float) -> None:
+def _histogram(metric: Declared, labels: Labels) -> _Histogram:
     children = _histograms[metric.name]
     child = children.get(labels)
     if child is None:
         labels = _admitted(metric, labels, len(children))
         child = children.setdefault(labels, _Histogram(len(metric.buckets)))
+    return child
+
+
+def _put(metric: Declared, child: _Histogram, value: float) -> None:
     child.counts[bisect_left(metric.buckets, value)] += 1
     child.total += value
 

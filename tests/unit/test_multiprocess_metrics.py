@@ -18,7 +18,7 @@ COUNTS = """
     from monitoring import metrics, multiprocess
     flush = multiprocess.Flush()
     metrics.provide(metrics.LOADED_MODELS, lambda: {(): 4})
-    version = ("demo", "iris", "1")
+    version = ("demo", "iris", "1", "oip")
     for seconds in (0.0004, 0.3):
         metrics.observe(metrics.INFERENCE_SECONDS, version, seconds)
     metrics.count(metrics.RETRIES, amount=2)
@@ -37,7 +37,7 @@ READS = """
     names = ["serving_retries_total", "serving_loaded_models", "serving_lease_expiries_total"]
     found = {name: registry.get_sample_value(name) for name in names}
     found["lost"] = registry.get_sample_value("serving_records_total", {"outcome": "lost"})
-    labels = {"project": "demo", "model": "iris", "version": "1"}
+    labels = {"project": "demo", "model": "iris", "version": "1", "protocol": "oip"}
     for bound in ("0.0005", "0.25", "0.5", "+Inf"):
         found[bound] = registry.get_sample_value("serving_inference_seconds_bucket", {**labels, "le": bound})
     found["sum"] = registry.get_sample_value("serving_inference_seconds_sum", labels)
