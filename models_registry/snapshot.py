@@ -25,6 +25,7 @@ from models_registry.models.access import SCOPES, digest_of
 from models_registry.models.deployment import registry_changed
 from models_registry.principals import ANONYMOUS_SCOPES, Principal
 from models_registry.reading import Registry, registry, revision
+from models_registry.response_cache import ResponseCache
 from models_registry.routing import Entry, Route, Version
 from models_registry.runtime.predictor import Predictor
 from monitoring.background import Background, Ticker
@@ -69,6 +70,9 @@ class Holder:
         self._next_expiry = float("inf")
         self.ticker = Ticker("snapshot", INTERVAL_S, self.tick)
         self.loaded = Loaded(_load, self.ticker.wake)
+        self.answers = ResponseCache(
+            settings.SERVING["RESPONSE_CACHE_LIMIT"], followers=max(1, settings.SERVING["BLOCKING_THREADS"] // 8)
+        )
 
     def tick(self) -> None:
         """One look: read again what changed, switch what is warm, close what is drained."""
@@ -103,6 +107,7 @@ class Holder:
                 self.current = self._build(entries)
             serving = [version.id for entry in self.current.entries.values() for version in _aliased(entry)]
             self.loaded.keep([*serving, *(version.id for version in wanted)], self.current.versions)
+            self.answers.keep(self.loaded.ready)
             self._next_expiry = min((key.expires_at for key in self._live_keys()), default=float("inf"))
         return loads
 
@@ -191,6 +196,11 @@ def loaded_count() -> int:
     return len(_holder.loaded.ready)
 
 
+def answers() -> ResponseCache:
+    """The answers that this process keeps for models with a cache."""
+    return _holder.answers
+
+
 def refresh(*, wait: float = 30.0) -> Snapshot:
     """Rebuild now, and wait until the aliased versions are warm or failed: for tests, commands and start-up."""
     return _holder.refresh(wait=wait)
@@ -210,6 +220,7 @@ def _wake(**_: Any) -> None:
 def close() -> None:
     """Release every loaded version; at the end of the process."""
     _holder.loaded.close()
+    _holder.answers.clear()
 
 
 def authenticate(header: str | None) -> Principal:

@@ -134,6 +134,9 @@ ROW_LIMIT = read("ROW_LIMIT", "int", 10_000, "Most instances in one request.")
 OUTPUT_LIMIT = read("OUTPUT_LIMIT", "int", 8 * 2**20, "Largest answer, bytes.")
 REQUEST_LIMIT_S = read("REQUEST_LIMIT_S", "float", 30.0, "Seconds after which any request is answered.")
 PREDICTION_DEADLINE_S = read("PREDICTION_DEADLINE_S", "float", 86_400.0, "Seconds a queued prediction may take in all.")
+RESPONSE_CACHE_LIMIT = read(
+    "RESPONSE_CACHE_LIMIT", "int", 64 * 2**20, "Most bytes of answers one server process keeps for models with a cache."
+)
 MAX_ATTEMPTS = read("MAX_ATTEMPTS", "int", 3, "Tries of a queued prediction that loses its worker or cannot load.")
 LEASE_S = read("LEASE_S", "float", 15.0, "Seconds a worker's claim on a prediction holds; renewed at a third of it.")
 KEEPER_INTERVAL_S = read("KEEPER_INTERVAL_S", "float", 1.0, "Seconds between two rounds of the keeper.")

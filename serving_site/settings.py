@@ -235,6 +235,7 @@ SERVING = {
         "LEASE_S",
         "KEEPER_INTERVAL_S",
         "RESULT_TTL",
+        "RESPONSE_CACHE_LIMIT",
         "LEDGER_RETENTION_S",
         "RECORD_RETENTION_S",
         "SPOOL_LIMIT",
@@ -308,5 +309,7 @@ PROMETHEUS_LATENCY_BUCKETS = (
 )
 #: Who asks in a request: monitoring knows no other room, so it is told by name.
 PRINCIPAL_OF = "models_registry.snapshot.principal_of"
+#: What there is to watch: projects, models and versions that its pages offer.
+WATCHED = "models_registry.watched.names"
 LOGGING_CONFIG = "monitoring.logs.configure"
 LOGGING = {"level": env.LOG_LEVEL, "secrets": hidden.secrets(env, SECRET_KEY)}

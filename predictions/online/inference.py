@@ -13,10 +13,12 @@ from django.conf import settings
 
 from models_registry import errors, snapshot
 from models_registry.principals import Principal
+from models_registry.runtime.predictor import Predictor
+from models_registry.runtime.signature import Tensors
 from predictions import places
 from predictions.online import counting, recording
 from predictions.online.recording import Call
-from predictions.protocols import encodings, oip
+from predictions.protocols import cache_control, encodings, oip
 
 #: Errors that are only counted: nothing was predicted, and the next attempt may well be.
 UNRECORDED = frozenset(
@@ -34,6 +36,7 @@ class Asked:
     header_length: str | None = None
     coding: str = ""
     accepts: str = ""
+    cache_control: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,31 +77,53 @@ def _answer(call: Call, asked: Asked) -> Answer:
         call.request_id = envelope.id
         bound = oip.bind(envelope, signature, row_limit=limits["ROW_LIMIT"])
     call.inputs, call.rows = bound.request.inputs, bound.request.rows
-    _predict(call, bound.timeout_s)
+    _predict(call, bound.timeout_s, asked.cache_control)
     if call.outputs is None:
         raise errors.UnusableOutput("the model gave no outputs")
-    oip.check_outputs(call.outputs, signature, rows=call.rows, limit=limits["OUTPUT_LIMIT"])
     headers, content = oip.encode(bound, call.route, call.id, call.outputs)
     if not bound.request.request_id:
         call.request_id = str(call.id)
     headers.append(("x-prediction-id", str(call.id)))
+    if call.answered is not None:
+        headers.append(("Cache-Status", cache_control.status(call.answered.outcome, ttl_s=call.answered.ttl_s)))
     return _coded(headers, content, asked.accepts)
 
 
-def _predict(call: Call, timeout_s: float | None) -> None:
-    """Run the model within its own hard limit, the server's limit and the request's."""
+def _predict(call: Call, timeout_s: float | None, wishes: str) -> None:
+    """Answer within the model's own hard limit, the server's limit and the request's: from its cache, or by a run."""
     version = call.route.version
     predictor = snapshot.predictor(version)
     left = settings.SERVING["REQUEST_LIMIT_S"] - (time.perf_counter() - call.started)
     limit = min(version.hard_limit_s, left, timeout_s or left)
-    if call.inputs is None or limit <= 0:
+    inputs = call.inputs
+    if inputs is None or limit <= 0:
         raise errors.PredictionTimeout("the request's own limit has passed")
+    if not version.cache_ttl_s:
+        call.outputs = _run(call, inputs, predictor, time.perf_counter() + limit)
+        return
+    until = time.perf_counter() + limit
+    call.answered = snapshot.answers().answer(
+        version,
+        inputs,
+        run=lambda: _run(call, inputs, predictor, until),
+        # Half of its time is left to run by itself, should the one it waits for fail or take too long.
+        wait=limit / 2,
+        wish=cache_control.wish_of(wishes),
+    )
+    call.outputs = call.answered.outputs
+
+
+def _run(call: Call, inputs: Tensors, predictor: Predictor, until: float) -> Tensors:
+    """The one place where an online call reaches its predictor. Only outputs a client can read come out of it."""
+    version = call.route.version
     with places.of_model(version):
         begun = time.perf_counter()
         try:
-            call.outputs = predictor.predict(call.inputs, timeout=limit)
+            call.outputs = predictor.predict(inputs, timeout=until - begun)
         finally:
             call.inference_s = time.perf_counter() - begun
+    oip.check_outputs(call.outputs, version.signature, rows=call.rows, limit=settings.SERVING["OUTPUT_LIMIT"])
+    return call.outputs
 
 
 def _coded(headers: list[tuple[str, str]], content: bytes, accepts: str) -> Answer:

@@ -99,6 +99,7 @@ class Lane:
             header_length=environ.get("HTTP_INFERENCE_HEADER_CONTENT_LENGTH"),
             coding=environ.get("HTTP_CONTENT_ENCODING", ""),
             accepts=environ.get("HTTP_ACCEPT_ENCODING", ""),
+            cache_control=environ.get("HTTP_CACHE_CONTROL", ""),
         )
         return inference.infer(principal, asked)
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from models_registry import errors
 from models_registry.principals import Principal
+from models_registry.response_cache import Answered, Outcome
 from models_registry.routing import Route
 from models_registry.runtime.signature import Signature, Tensors, TensorSpec
 from monitoring import keeping, records, spooling
@@ -37,10 +38,16 @@ class Call:
     inference_s: float = 0.0
     inputs: Tensors | None = None
     outputs: Tensors | None = None
+    answered: Answered | None = None
 
     @property
     def total_s(self) -> float:
         return time.perf_counter() - self.started
+
+    @property
+    def cached(self) -> bool:
+        """Whether the model was not run for this call: its answer was kept, or an equal call's."""
+        return self.answered is not None and self.answered.outcome in (Outcome.HIT, Outcome.COLLAPSED)
 
 
 def keep(call: Call, error: BaseException | None = None) -> None:
@@ -64,6 +71,7 @@ def keep(call: Call, error: BaseException | None = None) -> None:
         request_id=call.request_id,
         error_code=code_of(error) if error is not None else "",
         error=str(error)[:MOST_ERROR] if error is not None else "",
+        cached=call.cached,
         inputs=_kept(version.signature.inputs, call.inputs, version.signature),
         outputs=_kept(version.signature.outputs, call.outputs, version.signature),
     )

@@ -118,12 +118,16 @@ class Infer(OipView):
             header_length=request.META.get("HTTP_INFERENCE_HEADER_CONTENT_LENGTH"),
             coding=request.META.get("HTTP_CONTENT_ENCODING", ""),
             accepts=request.META.get("HTTP_ACCEPT_ENCODING", ""),
+            cache_control=request.META.get("HTTP_CACHE_CONTROL", ""),
         )
         answer = inference.infer(snapshot.principal_of(request), asked)
         headers = dict(answer.headers)
         is_page = request.accepted_renderer.format == "api" and "Content-Encoding" not in headers
         if is_page and answer.headers[0] == oip.JSON_HEADERS[0]:
-            return Response(orjson.loads(answer.body), headers={"x-prediction-id": headers["x-prediction-id"]})
+            shown: dict[str, str] = {
+                name: headers[name] for name in ("x-prediction-id", "Cache-Status") if name in headers
+            }
+            return Response(orjson.loads(answer.body), headers=shown)
         response = HttpResponse(answer.body)
         for name, value in answer.headers:
             response[name] = value
