@@ -13,6 +13,7 @@ from django.conf import settings
 
 import monitoring
 from models_registry import publishing, snapshot
+from monitoring import sampling
 from monitoring.background import Background, fresh_connection
 from predictions import queued
 from predictions.queued import ledger
@@ -58,7 +59,7 @@ def backgrounds() -> list[Background]:
     own: list[Background] = [memory.background(), *monitoring.background(), *snapshot.background()]
     for role in ("web", "worker", "keeper"):
         own += queued.background(role)
-    return own + celery_threads()
+    return [*own, sampling.background("server"), *celery_threads()]
 
 
 def celery_threads() -> list[Background]:

@@ -16,7 +16,7 @@ from django.conf import settings
 
 import monitoring
 from models_registry import publishing, snapshot
-from monitoring import health, spooling
+from monitoring import health, sampling, spooling
 from monitoring.background import Background, Ticker
 from predictions import queued
 from serving_site import checks, memory
@@ -59,21 +59,22 @@ def web() -> list[Background]:
     from serving_site import topology
 
     own: list[Background] = [memory.background(), *spooling.background(), *snapshot.background()]
-    own.append(topology.background())
+    own += [topology.background(), sampling.background("web")]
     if multiprocess.is_on():
         own.append(multiprocess.background())
     return own + queued.background("web")
 
 
-def worker(*, predicts: bool) -> list[Background]:
+def worker(*, name: str, predicts: bool) -> list[Background]:
     """`predicts`: it consumes queues of predictions, so it needs models, leases and nudges of its own."""
     from serving_site import topology
 
+    own: list[Background] = [topology.background(), sampling.background(f"worker {name}")]
     if not predicts:
-        return [topology.background()]
+        return own
     from predictions.queued.nudges import PUBLISHER
 
-    return [*snapshot.background(), PUBLISHER, topology.background(), *queued.background("worker")]
+    return [*snapshot.background(), PUBLISHER, *own, *queued.background("worker")]
 
 
 def keeper() -> list[Background]:
@@ -84,4 +85,5 @@ def keeper() -> list[Background]:
     limit_s = settings.SERVING["PUBLISH_LIMIT_S"]
     lost = Ticker("publishing", limit_s / 2, lambda: publishing.resume_interrupted(older_s=limit_s))
     own: list[Background] = [*snapshot.background(loads=False), topology.background(), PUBLISHER, lost]
+    own.append(sampling.background("keeper"))
     return [*own, *monitoring.recording(), *queued.background("keeper"), dead_letters.DeadLetters()]

@@ -60,7 +60,8 @@ def _begin(sender: Any, **_: Any) -> None:
     queues = sender.app.amqp.queues.consume_from
     predicts = any(name.startswith("predictions.") for name in queues)
     serve_metrics()
-    processes.start(lambda: processes.worker(predicts=predicts))
+    name = ", ".join(sorted(queue.rpartition(".")[2] for queue in queues))
+    processes.start(lambda: processes.worker(name=name, predicts=predicts))
     if predicts:
         _warm()
 
