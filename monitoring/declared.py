@@ -118,6 +118,19 @@ SPOOL_DISK = Declared("serving_spool_disk_bytes", "gauge", "Size of the spool's 
 SPOOL_REFUSALS = Declared("serving_spool_refusals_total", "counter", "Calls refused because the spool was full.")
 LOADED_MODELS = Declared("serving_loaded_models", "gauge", "Versions ready to predict in this process.")
 MODEL_MEMORY = Declared("serving_model_memory_bytes", "gauge", "Memory a loaded version was measured at.", VERSION)
+CACHE_REQUESTS = Declared(
+    "serving_cache_requests_total",
+    "counter",
+    "Predictions of models with a response cache, by what it did: hit, miss, collapsed, bypass.",
+    (*VERSION, "result"),
+)
+CACHE_BYTES = Declared("serving_cache_bytes", "gauge", "Answers kept in this process; its limit caps this.")
+VERSION_CIRCUIT = Declared(
+    "serving_version_circuit_state",
+    "gauge",
+    "Whether a version whose process kept dying is asked: 0 by all, 0.5 by one who tries for all, 1 by nobody.",
+    VERSION,
+)
 SNAPSHOT_AGE = Declared(
     "serving_snapshot_age_seconds", "gauge", "Since the registry was last read; grows while the database is away."
 )

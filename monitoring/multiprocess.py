@@ -24,8 +24,12 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _GAUGES = {
     metrics.LOADED_MODELS.name: "livesum",
     metrics.MODEL_MEMORY.name: "livesum",
+    metrics.CACHE_BYTES.name: "livesum",
+    metrics.VERSION_CIRCUIT.name: "livemax",
     metrics.SNAPSHOT_AGE.name: "livemax",
     metrics.PART_OK.name: "livemin",
+    metrics.CIRCUIT_STATE.name: "livemax",
+    metrics.WORKER_THREADS.name: "livesum",
 }
 
 

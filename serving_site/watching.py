@@ -27,6 +27,7 @@ def connect() -> None:
     metrics.provide(metrics.OPEN_PREDICTIONS, open_predictions)
     metrics.provide(metrics.LOADED_MODELS, lambda: {(): snapshot.loaded_count()})
     metrics.provide(metrics.MODEL_MEMORY, model_memory)
+    metrics.provide(metrics.CACHE_BYTES, lambda: {(): snapshot.answers().octets})
     metrics.provide(metrics.SNAPSHOT_AGE, snapshot_age)
     metrics.provide(metrics.PART_OK, parts)
 

@@ -9,6 +9,10 @@ from predictions.online.recording import PROTOCOL, Call
 
 def answered(call: Call) -> None:
     _ended(call, "succeeded", "")
+    if call.answered is not None:
+        version = call.route.version
+        labels = (version.project, version.model, str(version.number), call.answered.outcome)
+        metrics.count(metrics.CACHE_REQUESTS, labels)
 
 
 def failed(call: Call, code: str) -> None:
