@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from django.db import models
 
+from monitoring.asked import Erasure, Export, SavedSearch
+
+__all__ = ["Erasure", "Export", "LogRow", "RecordRow", "RecordValue", "Sample", "SavedSearch"]
+
 
 class RecordRow(models.Model):
     """One record; the columns are what a search filters on, `document` is the whole of it as JSON."""
@@ -17,6 +21,7 @@ class RecordRow(models.Model):
     error_code = models.CharField(max_length=32, blank=True)
     error = models.TextField(blank=True)
     request_id = models.CharField(max_length=128, blank=True)
+    subject = models.CharField(max_length=64, blank=True)
     accepted_at = models.DateTimeField()
     total_ms = models.FloatField()
     content_hash = models.CharField(max_length=64)
@@ -29,6 +34,7 @@ class RecordRow(models.Model):
             models.Index(fields=["project", "-id"], name="record_project"),
             models.Index(fields=["project", "model", "-id"], name="record_model"),
             models.Index(fields=["project", "status", "-id"], name="record_status"),
+            models.Index(fields=["subject"], condition=~models.Q(subject=""), name="record_subject"),
         ]
 
     def __str__(self) -> str:
@@ -42,7 +48,7 @@ class RecordValue(models.Model):
     side = models.CharField(max_length=6)
     name = models.CharField(max_length=128)
     number = models.FloatField(null=True)
-    text = models.CharField(max_length=256, null=True)
+    text = models.CharField(max_length=1000, null=True)
 
     class Meta:
         # By record only: a search goes through a bounded number of records, newest first, and asks for each.

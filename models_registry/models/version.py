@@ -47,6 +47,15 @@ class RegisteredModel(models.Model):
         validators=[MinValueValidator(0.0), MaxValueValidator(CACHE_TTL_MOST_S)],
         help_text="Seconds an answer is given again to an equal input, from the response cache; 0: every call runs.",
     )
+    privacy = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="What is done to fields before anything is stored: "
+        '{"input.email": "drop", "input.name": "hash", "output.score": "mask"}.',
+    )
+    record_days = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Days a record of this model is kept; empty: as long as the site keeps them."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
