@@ -86,9 +86,14 @@ class ElasticLogs:
             refresh_interval=f"{self._layout.refresh_s}s",
             codec="best_compression",
         )
-        template = dsl.ComposableIndexTemplate(self._layout.name, self._layout.pattern, index=index, priority=500)
+        # Not dsl's own template: it copies the index, and `dynamic` gets lost on the way.
         with judged():
-            self._client.indices.put_index_template(name=self._layout.name, **template.to_dict())
+            self._client.indices.put_index_template(
+                name=self._layout.name,
+                index_patterns=[self._layout.pattern],
+                priority=500,
+                template=index.to_dict(),
+            )
         self._prepared = True
 
     def add(self, lines: Sequence[LogLine]) -> list[Outcome]:
