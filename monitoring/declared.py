@@ -115,6 +115,16 @@ SPOOL_BYTES = Declared("serving_spool_bytes", "gauge", "Bytes of calls that wait
 SPOOL_CALLS = Declared("serving_spool_calls", "gauge", "Calls that wait for the record store.")
 SPOOL_OLDEST = Declared("serving_spool_oldest_seconds", "gauge", "Age of the oldest call that waits.")
 SPOOL_DISK = Declared("serving_spool_disk_bytes", "gauge", "Size of the spool's segments on disk; its limit caps this.")
+LOG_LINES = Declared(
+    "serving_log_lines_total",
+    "counter",
+    "Log lines by what became of them: spooled, dropped (queue or spool full), sampled (too many of a kind), stored, "
+    "duplicate, rejected.",
+    ("outcome",),
+    values=("spooled", "dropped", "sampled", "stored", "duplicate", "rejected"),
+)
+LOG_SPOOL_BYTES = Declared("serving_log_spool_bytes", "gauge", "Bytes of log lines that wait for the log store.")
+LOG_SPOOL_DISK = Declared("serving_log_spool_disk_bytes", "gauge", "Size of the log spool's segments on disk.")
 SPOOL_REFUSALS = Declared("serving_spool_refusals_total", "counter", "Calls refused because the spool was full.")
 LOADED_MODELS = Declared("serving_loaded_models", "gauge", "Versions ready to predict in this process.")
 MODEL_MEMORY = Declared("serving_model_memory_bytes", "gauge", "Memory a loaded version was measured at.", VERSION)

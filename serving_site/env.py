@@ -163,6 +163,26 @@ DRAIN_S = read("DRAIN_S", "float", 20.0, "Seconds a stopping server gives to wha
 CHILD_MEMORY_LIMIT = read("CHILD_MEMORY_LIMIT", "int", 2 * 2**30, "Address space of a model's process, bytes.")
 PUBLISH_LIMIT_S = read("PUBLISH_LIMIT_S", "float", 300.0, "Seconds publishing one version may take.")
 LOG_LEVEL = read("LOG_LEVEL", "str", "INFO", "Least level that is logged.")
+LOG_RATE = read("LOG_RATE", "int", 200, "Lines a second of one kind that are logged; how many were left out is told.")
+LOG_SPOOL_LIMIT = read(
+    "LOG_SPOOL_LIMIT",
+    "int",
+    256 * 2**20,
+    "Most bytes of log lines not yet in the log store; beyond it they are dropped.",
+)
+LOG_RETENTION_S = read(
+    "LOG_RETENTION_S", "float", 14 * 86_400.0, "Seconds a line stays in the log store; whole days are dropped."
+)
+FOLLOW_LOGS = read(
+    "FOLLOW_LOGS",
+    "list",
+    [],
+    "Logs of other programs that the keeper reads into the log store: `rabbitmq:/path`, `redis:/path`, "
+    "`postgresql:/path`; a path may have `*`.",
+)
+OTEL_EXPORTER_OTLP_ENDPOINT = read(
+    "OTEL_EXPORTER_OTLP_ENDPOINT", "str", "", "Where traces go, `http://collector:4318`; absent: no spans are made."
+)
 
 #: The address to reach the server at from this machine; a server on all addresses is on loopback too.
 LOCAL_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(HOST, HOST)  # noqa: S104 - compared, not listened on

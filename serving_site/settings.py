@@ -181,6 +181,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "purge-ledger": {"task": "predictions.purge_ledger", "schedule": crontab(minute="17")},
     "purge-records": {"task": "monitoring.purge_records", "schedule": crontab(minute="43", hour="2")},
+    "purge-logs": {"task": "monitoring.purge_logs", "schedule": crontab(minute="53", hour="2")},
 }
 
 # API -------------------------------------------------------------------------------------------------------
@@ -239,6 +240,10 @@ SERVING = {
         "LEDGER_RETENTION_S",
         "RECORD_RETENTION_S",
         "SPOOL_LIMIT",
+        "LOG_SPOOL_LIMIT",
+        "LOG_RETENTION_S",
+        "FOLLOW_LOGS",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
         "ANSWER_WITHOUT_RECORD",
         "DRAIN_S",
         "CHILD_MEMORY_LIMIT",
@@ -252,6 +257,7 @@ ARTIFACT_CACHE_DIR = DATA_DIR / "artifact-cache"
 ARTIFACT_ACCESS_KEY, ARTIFACT_SECRET_KEY = env.ARTIFACT_ACCESS_KEY, env.ARTIFACT_SECRET_KEY
 ARTIFACT_CA_FILE = env.ARTIFACT_CA_FILE
 SPOOL_DIR = DATA_DIR / "spool"
+LOG_SPOOL_DIR = DATA_DIR / "log-spool"
 #: What opens the record store, by name.
 RECORD_STORE = "monitoring.stores.database.DatabaseStore"
 #: What opens the log store, by name.
@@ -312,4 +318,4 @@ PRINCIPAL_OF = "models_registry.snapshot.principal_of"
 #: What there is to watch: projects, models and versions that its pages offer.
 WATCHED = "models_registry.watched.names"
 LOGGING_CONFIG = "monitoring.logs.configure"
-LOGGING = {"level": env.LOG_LEVEL, "secrets": hidden.secrets(env, SECRET_KEY)}
+LOGGING = {"level": env.LOG_LEVEL, "rate": env.LOG_RATE, "secrets": hidden.secrets(env, SECRET_KEY)}

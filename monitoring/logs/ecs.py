@@ -28,6 +28,7 @@ FIELDS = {
     "version": "labels.version",
     "key": "labels.key",
     "count": "labels.count",
+    "left_out": "labels.left_out",
     "code": "error.code",
 }
 _NUMBERS = frozenset(["http.response.status_code"])

@@ -25,7 +25,7 @@ SCHEMA: dict[str, str] = {
             *("ecs.version", "log.level", "log.logger", "service.name", "host.name", "event.action"),
             *("http.request.method", "http.request.id", "url.path", "trace.id", "span.id", "error.type", "error.code"),
             *("labels.project", "labels.model", "labels.version", "labels.key", "labels.count"),
-            "labels.prediction_id",
+            *("labels.prediction_id", "labels.left_out"),
         ),
         "name",
     ),

@@ -81,8 +81,11 @@ def test_probes_that_are_well_leave_no_line(caplog):
 @pytest.fixture
 def written() -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """The lines that the configured handler has written since."""
-    [handler] = [one for one in logging.getLogger().handlers if isinstance(one.formatter, JsonFormatter)]
-    assert isinstance(handler, logging.StreamHandler)
+    [handler] = [
+        one
+        for one in logging.getLogger().handlers
+        if isinstance(one, logging.StreamHandler) and isinstance(one.formatter, JsonFormatter)
+    ]
     stream = io.StringIO()
     before = handler.setStream(stream)
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
