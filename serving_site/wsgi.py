@@ -8,6 +8,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "serving_site.settings")
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from http import HTTPStatus
 from threading import get_ident
 from typing import Any
@@ -20,6 +21,7 @@ django_application = get_wsgi_application()
 from models_registry import errors  # noqa: E402 - models are importable only once Django is set up
 from predictions import places  # noqa: E402
 from predictions.online.lane import Lane, declared_length  # noqa: E402
+from predictions.queued.lane import Lane as QueuedLane  # noqa: E402
 from serving_site import api, draining, env, memory  # noqa: E402
 
 Environ = dict[str, Any]
@@ -104,7 +106,8 @@ def _limit_of(path: str) -> int:
     return next((limit for prefix, limit in _BODY_LIMITS if path.startswith(prefix)), _OTHER_LIMIT)
 
 
-_lane = Lane(bounded_django, render_error=render)
+_queued_lane = QueuedLane(bounded_django, render_error=partial(render, path="/v1"))
+_lane = Lane(_queued_lane, render_error=render)
 
 
 def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

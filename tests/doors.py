@@ -13,11 +13,12 @@ def call(
     application: Any, path: str, body: bytes, headers: Mapping[str, str], *, method: str = "POST"
 ) -> tuple[int, dict[str, str], bytes]:
     """One request through a WSGI callable, as a server calls it."""
+    path, _, query = path.partition("?")
     environ = {
         "REQUEST_METHOD": method,
         "SCRIPT_NAME": "",
         "PATH_INFO": path,
-        "QUERY_STRING": "",
+        "QUERY_STRING": query,
         "SERVER_NAME": "127.0.0.1",
         "SERVER_PORT": "80",
         "SERVER_PROTOCOL": "HTTP/1.1",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from celery.worker import state as worker_state
 from django.core.cache import caches
-from django.test import Client
+from django.utils.datastructures import CaseInsensitiveMapping as Headers
 
 from models_registry import snapshot
 from models_registry.models import ApiKey, ModelVersion, Project
@@ -18,16 +18,17 @@ from predictions import queued
 from predictions.queued.admission import GATE
 from serving_site import memory_transport
 from serving_site.celery import CeleryThread
-from tests import cast
+from tests import cast, doors
 
 PROJECT = "demo"
 
 
 class Door:
-    """A client of one project; answers are (status, JSON)."""
+    """A client of one project, through the lane where it answers; answers are (status, JSON)."""
 
-    def __init__(self, secret: str) -> None:
-        self._client = Client(headers={"authorization": f"Bearer {secret}"})
+    def __init__(self, secret: str, application: Any = None) -> None:
+        self._headers = {"Authorization": f"Bearer {secret}", "Host": "testserver"}
+        self._application = application or doors.lane()
 
     def post(self, path: str, body: Any, **headers: str) -> tuple[int, Any]:
         return self.call("POST", path, body, **headers)[:2]
@@ -37,9 +38,10 @@ class Door:
 
     def call(self, method: str, path: str, body: Any, **headers: str) -> tuple[int, Any, Any]:
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        response = self._client.generic(method, path, data, content_type="application/json", headers=named)
-        return response.status_code, json.loads(response.content), response.headers
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {"Content-Type": "application/json", **self._headers, **sent}
+        status, answered, content = doors.call(self._application, path, data, sent, method=method)
+        return status, json.loads(content), Headers(answered)
 
 
 @pytest.fixture(autouse=True)
