@@ -37,6 +37,20 @@ def train(name: str) -> Trained:
     return Trained(sklearn.dump(model), text.getvalue().encode())
 
 
+def challenger() -> Trained:
+    """Another model of iris, less sure of itself: a second version to compare with."""
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from models_registry.runtime import sklearn
+
+    rows, species = _named(load_iris(as_frame=True))
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=1000)).fit(rows, species)
+    return Trained(sklearn.dump(model), b"")
+
+
 def _iris() -> tuple[Any, Any, Any]:
     from sklearn.datasets import load_iris
     from sklearn.linear_model import LogisticRegression
