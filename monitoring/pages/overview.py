@@ -127,35 +127,21 @@ def _queues(seen: Seen) -> Iterable[Chart]:
 
 
 def _resources(seen: Seen) -> Iterable[Chart]:
-    history = seen.history
-    memory, cores = (
-        [Series(name, history.over(itemgetter(key), name=name, adds=True)) for name in history.names()]
-        for key in ("memory", "cpu")
-    )
     yield seen.axis.chart(
         "models",
         "Loaded models",
         "Versions ready to predict, in all processes.",
         kind="lines",
         unit="",
-        series=[Series("versions", history.gauge(metrics.LOADED_MODELS, adds=True))],
+        series=[Series("versions", seen.history.gauge(metrics.LOADED_MODELS, adds=True))],
         empty=NO_SAMPLES,
     )
-    yield seen.axis.chart(
-        "memory",
-        "Memory",
-        "Resident memory by kind of process.",
-        kind="lines",
-        unit="bytes",
-        series=sheet.most(memory),
-        empty=NO_SAMPLES,
-    )
-    yield seen.axis.chart(
-        "cpu",
-        "Processor",
-        "Cores in use by kind of process.",
-        kind="lines",
-        unit="cores",
-        series=sheet.most(cores),
-        empty=NO_SAMPLES,
-    )
+    yield resource(seen, "memory", "Memory", "Resident memory by kind of process.", unit="bytes")
+    yield resource(seen, "cpu", "Processor", "Cores in use by kind of process.", unit="cores")
+
+
+def resource(seen: Seen, key: str, title: str, says: str, *, unit: str) -> Chart:
+    """What the processes of each kind use together."""
+    history = seen.history
+    series = [Series(name, history.over(itemgetter(key), name=name, adds=True)) for name in history.names()]
+    return seen.axis.chart(key, title, says, kind="lines", unit=unit, series=sheet.most(series), empty=NO_SAMPLES)

@@ -11,8 +11,8 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from monitoring.pages import analysis, errors, links, overview, performance
 from monitoring.pages import asked as asking
-from monitoring.pages import links, overview
 from monitoring.pages.asked import Asked, Choices, InvalidFilter
 from monitoring.pages.seen import Seen
 from monitoring.pages.sheet import Sheet
@@ -20,6 +20,9 @@ from monitoring.pages.sheet import Sheet
 #: Path → title, what it answers, what composes it.
 PAGES: dict[str, tuple[str, str, Callable[[Seen], Sheet]]] = {
     "overview": ("System overview", "Is it well, how much comes in, what waits, what is used.", overview.page),
+    "predictions": ("Prediction analysis", "Which models answer, and what they answer.", analysis.page),
+    "performance": ("Performance", "How long predictions take, and where the time goes.", performance.page),
+    "errors": ("Errors", "Which errors, of which versions, since when.", errors.page),
 }
 PERMISSION = "monitoring.view_recordrow"
 
@@ -42,6 +45,7 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
         "choices": choices,
         "fault": fault,
         "periods": asking.PERIODS.values(),
+        "query": links.query(asked),
         "tabs": [(path, shown[0]) for path, shown in PAGES.items()],
         "filters": _filters(asked, choices),
         "document": document,
