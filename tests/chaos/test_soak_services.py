@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from celery import Celery
+from django.conf import settings
 
 from tests.chaos import report
 from tests.chaos.memory import Sample, growth_of_second_half, resident
 from tests.chaos.test_soak import FLAT, ONLINE, QUEUED, Soak
+from tests.live.test_services import eventually
 from tests.services import Services, children, running_services
 
 WEB_LIMIT, WORKER_LIMIT = 250 * 10**6, 300 * 10**6
@@ -20,12 +24,29 @@ class ServicesSoak(Soak):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
+        run_scheduled_tasks(services)
         self.processes = pids(services)
         self.memory: dict[str, list[Sample]] = {name: [] for name in self.processes}
 
     def _sample(self) -> None:
         for name, pid in self.processes.items():
             self.memory[name].append(Sample(self._answers, 0, resident(pid)))
+
+
+def run_scheduled_tasks(services: Services) -> None:
+    """Each of them once: what a process takes for its first one stays, and is no growth with the number of calls."""
+    names = sorted({entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()})
+    urls = services.stack.environment
+    with Celery(broker=urls["RABBITMQ_URL"], set_as_current=False) as client:
+        for name in names:
+            client.send_task(name, exchange="serving", routing_key="operations")
+
+    def done() -> bool:
+        with psycopg.connect(urls["DATABASE_URL"]) as connection:
+            query = "SELECT DISTINCT task_name FROM django_celery_results_taskresult WHERE status = 'SUCCESS'"
+            return {name for (name,) in connection.execute(query)} >= set(names)
+
+    eventually(done, limit=60)
 
 
 def pids(services: Services) -> dict[str, int]:
