@@ -18,3 +18,19 @@ def recording() -> list[Background]:
     from monitoring import recorder
 
     return [recorder.RecorderThread("recorder", [recorder.spool_source()])]
+
+
+def log_lines(service: str) -> list[Background]:
+    """The thread that spools what this process logs, under the name of its kind: web, worker, keeper, beat."""
+    from django.conf import settings
+
+    from monitoring.logs.outlet import Outlet
+
+    return [Outlet(settings.LOG_SPOOL_DIR, limit=settings.SERVING["LOG_SPOOL_LIMIT"], service=service)]
+
+
+def log_shipping() -> list[Background]:
+    """The thread that moves this host's log lines into the log store; of several processes one at a time does."""
+    from monitoring.logs import shipping
+
+    return shipping.background()

@@ -7,9 +7,12 @@ class MonitoringConfig(AppConfig):
 
     def ready(self) -> None:
         from monitoring import metrics, parts, spooling
+        from monitoring.logs import shipping
 
         parts.register()
         metrics.provide(metrics.SPOOL_BYTES, lambda: {(): spooling.waiting().octets})
         metrics.provide(metrics.SPOOL_CALLS, lambda: {(): spooling.waiting().calls})
         metrics.provide(metrics.SPOOL_OLDEST, lambda: {(): spooling.waiting().oldest_s})
         metrics.provide(metrics.SPOOL_DISK, lambda: {(): spooling.waiting().disk_octets})
+        metrics.provide(metrics.LOG_SPOOL_BYTES, lambda: {(): shipping.waiting().octets})
+        metrics.provide(metrics.LOG_SPOOL_DISK, lambda: {(): shipping.waiting().disk_octets})

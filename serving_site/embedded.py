@@ -56,7 +56,8 @@ def _resume_publishing() -> None:
 
 def backgrounds() -> list[Background]:
     """What runs, in the order of starting: those who record before those who make something to record."""
-    own: list[Background] = [memory.background(), *monitoring.background(), *snapshot.background()]
+    own: list[Background] = [*monitoring.log_lines("server"), *monitoring.log_shipping(), memory.background()]
+    own += [*monitoring.background(), *snapshot.background()]
     for role in ("web", "worker", "keeper"):
         own += queued.background(role)
     return [*own, sampling.background("server"), *celery_threads()]

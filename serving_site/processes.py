@@ -1,7 +1,7 @@
 """What runs beside the work of each kind of process, and its beginning and end.
 
 web: answers; worker: runs predictions (and, of the queue `operations`, publishing and retention); keeper: nudges again,
-ends what is overdue, records. An embedded server is all of them in one process (`serving_site.embedded`).
+ends what is overdue, records and ships logs; beat: asks for what is due. An embedded server is all of them in one process (`serving_site.embedded`).
 """
 
 from __future__ import annotations
@@ -56,10 +56,11 @@ def stop() -> None:
 def web() -> list[Background]:
     """The keeper of this host records what the server spools."""
     from monitoring import multiprocess
-    from serving_site import topology
+    from serving_site import probes, topology
 
-    own: list[Background] = [memory.background(), *spooling.background(), *snapshot.background()]
-    own += [topology.background(), sampling.background("web")]
+    own: list[Background] = [*monitoring.log_lines("web"), memory.background(), *spooling.background()]
+    own += snapshot.background()
+    own += [topology.background(), *probes.background(), sampling.background("web")]
     if multiprocess.is_on():
         own.append(multiprocess.background())
     return own + queued.background("web")
@@ -69,12 +70,13 @@ def worker(*, name: str, predicts: bool) -> list[Background]:
     """`predicts`: it consumes queues of predictions, so it needs models, leases and nudges of its own."""
     from serving_site import topology
 
+    logs = monitoring.log_lines("worker")
     own: list[Background] = [topology.background(), sampling.background(f"worker {name}")]
     if not predicts:
-        return own
+        return [*logs, *own]
     from predictions.queued.nudges import PUBLISHER
 
-    return [*snapshot.background(), PUBLISHER, *own, *queued.background("worker")]
+    return [*logs, *snapshot.background(), PUBLISHER, *own, *queued.background("worker")]
 
 
 def keeper() -> list[Background]:
@@ -84,6 +86,12 @@ def keeper() -> list[Background]:
 
     limit_s = settings.SERVING["PUBLISH_LIMIT_S"]
     lost = Ticker("publishing", limit_s / 2, lambda: publishing.resume_interrupted(older_s=limit_s))
-    own: list[Background] = [*snapshot.background(loads=False), topology.background(), PUBLISHER, lost]
+    own: list[Background] = [*monitoring.log_lines("keeper"), *monitoring.log_shipping()]
+    own += [*snapshot.background(loads=False), topology.background(), PUBLISHER, lost]
     own.append(sampling.background("keeper"))
     return [*own, *monitoring.recording(), *queued.background("keeper"), dead_letters.DeadLetters()]
+
+
+def beat() -> list[Background]:
+    """It only asks for what is due."""
+    return monitoring.log_lines("beat")

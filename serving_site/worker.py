@@ -6,6 +6,7 @@ end; then its rows go back to waiting, its message back to the broker, and its l
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import threading
@@ -29,6 +30,9 @@ def connect(app: Celery) -> None:
     signals.worker_init.connect(_begin, weak=False)
     signals.worker_shutting_down.connect(_bound_the_end, weak=False)
     signals.worker_shutdown.connect(_end, weak=False)
+    # Django has set up how everything logs; Celery would change levels and formats.
+    signals.setup_logging.connect(_leave_logging_alone, weak=False)
+    signals.beat_init.connect(_begin_beat, weak=False)
     signals.task_postrun.connect(touch, weak=False)
     app.steps["consumer"].add(Liveness)
 
@@ -54,6 +58,15 @@ def serve_metrics() -> None:
         from prometheus_client import start_http_server
 
         start_http_server(env.METRICS_PORT, addr=env.METRICS_HOST)
+
+
+def _leave_logging_alone(**_: Any) -> None:
+    """A receiver is all that Celery asks for."""
+
+
+def _begin_beat(**_: Any) -> None:
+    processes.start(processes.beat)
+    atexit.register(processes.stop)
 
 
 def _begin(sender: Any, **_: Any) -> None:

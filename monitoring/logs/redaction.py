@@ -18,7 +18,7 @@ _SHAPES = re.compile(
     r"(?P<scheme>\b(?:bearer|basic|apikey)\s+)[\w.~+/=-]{6,}"
     r"|(?P<url>://[^\s/:@]{0,200}:)[^\s@]{1,500}(?=@)"
     r"|(?P<name>\b(?:password|passwd|secret|token|api[_-]?key|authorization)[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&}]+"
-    r"|(?P<key>\bsbk_)[\w-]{8,}",
+    r"|(?P<key>\bsbk_)[\w-]{20,}",
     re.IGNORECASE,
 )
 #: Faults of the world around us: their message says which server did not answer, and never quotes an input.

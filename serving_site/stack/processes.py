@@ -46,7 +46,7 @@ def worker(name: str, queue: str, *, port: int, alive: Path, threads: int = 2) -
     """A Celery worker of one queue; `alive` is the file it touches while it consumes."""
     command = (
         *(sys.executable, "-m", "celery", "-A", "serving_site", "worker", "-P", "threads", "-c", str(threads)),
-        *("-Q", queue, "-n", f"{name}@localhost", "-l", "WARNING"),
+        *("-Q", queue, "-n", f"{name}@localhost"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     )
     return Plan(name, command, {"SERVING_ROLE": "worker", "METRICS_PORT": str(port), "LIVENESS_FILE": str(alive)}, port)
@@ -58,7 +58,7 @@ def keeper(name: str, *, port: int) -> Plan:
 
 
 def beat(name: str = "beat") -> Plan:
-    command = (sys.executable, "-m", "celery", "-A", "serving_site", "beat", "-l", "WARNING", "--pidfile", "")
+    command = (sys.executable, "-m", "celery", "-A", "serving_site", "beat", "--pidfile", "")
     return Plan(name, command, {"SERVING_ROLE": "beat"})
 
 
