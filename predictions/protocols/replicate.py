@@ -12,7 +12,7 @@ from uuid import UUID
 import orjson
 
 from models_registry.errors import InvalidInput
-from predictions.protocols import strict_json
+from predictions.protocols import cache_control, strict_json
 
 PRIORITIES = ("interactive", "standard", "bulk")
 #: Statuses that are over; `aborted` reads `canceled` here, because clients know five words only.
@@ -49,12 +49,16 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How the client wants to be answered. Seconds; `wait_s` None: at once; `at_once`: 202 instead of 201."""
+    """How the client wants to be answered. Seconds; `wait_s` None: at once; `at_once`: 202 instead of 201.
+
+    `cache` is what it asks of the response cache.
+    """
 
     wait_s: float | None = None
     at_once: bool = False
     deadline_s: float | None = None
     idempotency_key: str | None = None
+    cache: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class Sight:
     started_at: datetime | None
     completed_at: datetime | None
     inference_ms: float
+    cache: str = ""
 
     @property
     def ended(self) -> bool:
@@ -153,6 +158,7 @@ def manner(headers: Mapping[str, str], *, default_wait_s: float) -> Manner:
         at_once=at_once,
         deadline_s=_duration(after) if after is not None else None,
         idempotency_key=_key(key) if key is not None else None,
+        cache=cache_control.wish_of(headers.get("Cache-Control", "")),
     )
 
 

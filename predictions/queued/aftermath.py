@@ -6,11 +6,14 @@ import logging
 from collections.abc import Sequence
 from uuid import UUID
 
+from models_registry.response_cache import Outcome
 from monitoring import metrics
 from predictions.models import Prediction
 from predictions.queued import results, waiting
 
 logger = logging.getLogger(__name__)
+
+OUTCOMES = frozenset(Outcome)
 
 
 def tell(ids: Sequence[UUID]) -> None:
@@ -27,6 +30,8 @@ def tell(ids: Sequence[UUID]) -> None:
 
 def _count(row: Prediction) -> None:
     ended = row.completed_at or row.accepted_at
+    if row.cache in OUTCOMES:
+        metrics.count(metrics.CACHE_REQUESTS, (row.project, row.model, str(row.version), row.cache))
     metrics.observe_prediction(
         (row.project, row.model, str(row.version)),
         protocol=row.protocol,

@@ -18,12 +18,13 @@ from django.db import DatabaseError
 
 from models_registry import errors, snapshot
 from models_registry.principals import Principal
+from models_registry.response_cache import Outcome
 from monitoring import metrics, patience
 from monitoring.ids import mint
 from predictions import places
-from predictions.protocols import replicate
+from predictions.protocols import cache_control, replicate
 from predictions.protocols.replicate import Queue, Sight
-from predictions.queued import bodies, reading, results, submission
+from predictions.queued import aftermath, bodies, reading, results, submission
 from predictions.queued.admission import GATE
 from predictions.queued.ledger import Accepted, Draft
 from predictions.queued.waiting import WAITERS, Waiter
@@ -33,7 +34,12 @@ logger = logging.getLogger(__name__)
 #: What is kept of the request's time for reading the answer and writing it out, seconds.
 ANSWER_S = 0.1
 #: The headers that say how to answer, by their names in a WSGI environment.
-_MANNERS = {"HTTP_PREFER": "Prefer", "HTTP_CANCEL_AFTER": "Cancel-After", "HTTP_IDEMPOTENCY_KEY": "Idempotency-Key"}
+_MANNERS = {
+    "HTTP_PREFER": "Prefer",
+    "HTTP_CANCEL_AFTER": "Cancel-After",
+    "HTTP_IDEMPOTENCY_KEY": "Idempotency-Key",
+    "HTTP_CACHE_CONTROL": "Cache-Control",
+}
 _JSON = ("Content-Type", "application/json")
 
 Read = Callable[[int], bytes]
@@ -86,7 +92,8 @@ def show(principal: Principal, environ: Mapping[str, Any], identifier: UUID) -> 
     queue = None
     if sight.status == "starting":
         queue = _queue(sight, reading.position(sight.id, pool=sight.pool, priority=sight.priority))
-    return Answer(200, [_JSON], replicate.show(sight, base=bodies.base_of(environ), queue=queue))
+    body = replicate.show(sight, base=bodies.base_of(environ), queue=queue)
+    return Answer(200, [_JSON, *_cache_status(sight)], body)
 
 
 def find(principal: Principal, identifier: UUID) -> Sight:
@@ -135,10 +142,16 @@ def _accepted(asked: submission.Asked, base: str, accepted: Accepted, draft: Dra
 
 def _shown(sight: Sight, base: str, accepted: Accepted, *, status: int = 201, waited: bool = False) -> Answer:
     queue = _queue(sight, max(1, GATE.open())) if sight.status == "starting" else None
-    headers = [_JSON, ("X-Prediction-ID", str(sight.id))]
+    headers = [_JSON, ("X-Prediction-ID", str(sight.id)), *_cache_status(sight)]
     if accepted.replayed:
         headers.append(("Idempotency-Replayed", "true"))
     return Answer(status, headers, replicate.show(sight, base=base, queue=queue, as_waiting=waited))
+
+
+def _cache_status(sight: Sight) -> list[tuple[str, str]]:
+    """What the response cache did for a prediction that has ended."""
+    is_told = sight.cache in aftermath.OUTCOMES
+    return [("Cache-Status", cache_control.status(Outcome(sight.cache)))] if is_told else []
 
 
 def _queue(sight: Sight, place: int) -> Queue:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import orjson
@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import OperationalError
 
 from models_registry import errors, reading, snapshot
+from models_registry.response_cache import Outcome
 from models_registry.routing import Version
 from models_registry.runtime import bisection
 from models_registry.runtime.predictor import Predictor
@@ -24,7 +25,8 @@ from models_registry.runtime.signature import Tensors
 from monitoring import metrics
 from predictions.models import Prediction
 from predictions.protocols import instances
-from predictions.queued import aftermath, ledger, nudges
+from predictions.queued import aftermath, answers, ledger, nudges
+from predictions.queued.answers import Asked
 from predictions.queued.leases import LEASES
 from predictions.queued.ledger import Claimed, Settled
 
@@ -38,14 +40,6 @@ POSTPONED_S = 2.0
 MARGIN_S = 10.0
 #: What a batch's end says nothing about its single rows.
 _UNCLEAR = (errors.ProcessCrashed, errors.ResourceExhausted, errors.PredictionTimeout)
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """One claimed row with its decoded input."""
-
-    row: Claimed
-    inputs: Tensors
 
 
 def run(ids: Sequence[UUID]) -> None:
@@ -75,18 +69,60 @@ def _run_version(rows: list[Claimed]) -> None:
             ledger.release(fence, ids, delay_s=POSTPONED_S)
             return
         asked, endings = _decode(rows, version)
-        metrics.observe(metrics.BATCH_ROWS, (version.project, version.model, str(version.number)), _rows(asked))
-        began = time.monotonic()
-        outcomes = _predict(predictor, [one.inputs for one in asked], version.hard_limit_s)
-        share_ms = (time.monotonic() - began) * 1000
-        again = []
-        for one, outcome in zip(asked, outcomes, strict=True):
-            if isinstance(outcome, _UNCLEAR) and len(rows) > 1:
-                again.append(one.row)
-            else:
-                endings.append(_ending(one.row, outcome, version, share_ms))
-        _settle(fence, endings)
-        _run_alone_next(fence, again, version)
+        plan = answers.plan(version, asked)
+        ran = _Ran(predictor, version, waiting=dict(plan.waiting), endings=[*endings, *plan.hits])
+        # Who waited for an equal input's run that failed is run too: the input is equal, its luck need not be.
+        _run_batch(_run_batch(plan.runs, ran), ran)
+        _settle(fence, ran.endings)
+        answers.keep(version, ran.outputs)
+        ledger.release(fence, [row.id for row in ran.later], delay_s=ran.pause_s)
+        _run_alone_next(fence, ran.unclear, version)
+
+
+@dataclass(slots=True)
+class _Ran:
+    """What becomes of a batch's rows: some end, some are run again alone, some wait until the version can be asked."""
+
+    predictor: Predictor
+    version: Version
+    waiting: dict[str, Sequence[Asked]]
+    endings: list[Settled]
+    unclear: list[Claimed] = field(default_factory=list)
+    later: list[Claimed] = field(default_factory=list)
+    pause_s: float = POSTPONED_S
+    outputs: dict[str, bytes] = field(default_factory=dict)
+
+
+def _run_batch(asked: Sequence[Asked], ran: _Ran) -> list[Asked]:
+    """Run these as one batch; returns the rows that waited for one of them in vain."""
+    version = ran.version
+    if not asked:
+        return []
+    metrics.observe(metrics.BATCH_ROWS, (version.project, version.model, str(version.number)), _rows(asked))
+    began = time.monotonic()
+    outcomes = _predict(ran.predictor, [one.inputs for one in asked], version.hard_limit_s)
+    share_ms = (time.monotonic() - began) * 1000
+    in_vain: list[Asked] = []
+    for one, outcome in zip(asked, outcomes, strict=True):
+        same = ran.waiting.pop(one.key, ())
+        if isinstance(outcome, errors.Unavailable):
+            ran.later += [one.row, *(other.row for other in same)]
+            ran.pause_s = max(ran.pause_s, outcome.retry_after or 0)
+            continue
+        if isinstance(outcome, _UNCLEAR):
+            ran.unclear += [other.row for other in same]
+            if len(asked) > 1:
+                ran.unclear.append(one.row)
+                continue
+            same = ()
+        ending = _ending(one.row, outcome, version, share_ms)
+        ran.endings.append(replace(ending, cache=answers.outcome_of(version, one)))
+        if ending.output is None:
+            in_vain += same
+            continue
+        ran.outputs[one.key] = ending.output
+        ran.endings += [Settled(other.row.id, output=ending.output, cache=Outcome.COLLAPSED) for other in same]
+    return in_vain
 
 
 def _put_off(rows: list[Claimed], reason: str) -> None:
@@ -99,20 +135,20 @@ def _put_off(rows: list[Claimed], reason: str) -> None:
     _settle(fence, [Settled(row, error_code=errors.ModelUnavailable.code, error=reason) for row in failed])
 
 
-def _rows(asked: list[_Asked]) -> int:
+def _rows(asked: Sequence[Asked]) -> int:
     return sum(one.row.rows for one in asked)
 
 
-def _decode(rows: Iterable[Claimed], version: Version) -> tuple[list[_Asked], list[Settled]]:
+def _decode(rows: Iterable[Claimed], version: Version) -> tuple[list[Asked], list[Settled]]:
     """Inputs were valid when they were accepted; a row that no longer is fails alone."""
-    asked: list[_Asked] = []
+    asked: list[Asked] = []
     failed: list[Settled] = []
     for row in rows:
         try:
             request = instances.decode(
                 orjson.loads(row.input), version.signature, row_limit=settings.SERVING["ROW_LIMIT"]
             )
-            asked.append(_Asked(row, request.inputs))
+            asked.append(Asked(row, request.inputs))
         except errors.DomainError as error:
             failed.append(Settled(row.id, error_code=error.code, error=error.message))
     return asked, failed

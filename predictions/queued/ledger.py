@@ -49,6 +49,7 @@ class Draft:
     idempotency_key: str | None = None
     body_hash: str = ""
     cache: str = ""
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class Settled:
 
 _BOUND = [
     *("id", "project_id", "project", "key", "request_id", "model", "version", "version_id", "digest", "route"),
-    *("pool", "priority", "rows", "input", "idempotency_key", "body_hash", "cache"),
+    *("pool", "priority", "rows", "input", "idempotency_key", "body_hash", "cache", "subject"),
 ]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import orjson
 
 from models_registry import errors
+from models_registry.response_cache import Outcome
 from models_registry.runtime.signature import Signature
 from monitoring import keeping
 from monitoring.records import Record, Value
@@ -44,7 +45,7 @@ def record_of(row: Prediction, signature: Signature | None) -> Record:
         queue_ms=max(0.0, (ran - row.accepted_at).total_seconds() * 1000),
         inference_ms=row.inference_ms,
         total_ms=max(0.0, total_ms),
-        cached=row.cache == "hit",
+        cached=row.cache in (Outcome.HIT, Outcome.COLLAPSED),
         inputs=keeping.keep_json(inputs),
         outputs=keeping.keep_json(outputs) if outputs is not None else None,
         values=_searchable(signature, inputs, outputs),

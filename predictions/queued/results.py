@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.cache import caches
 
 from models_registry import errors
+from models_registry.response_cache import Outcome
 from monitoring import stores
 from monitoring.records import Record
 from predictions.models import Prediction
@@ -67,6 +68,7 @@ def sight_of(row: Prediction) -> Sight:
         started_at=row.started_at,
         completed_at=row.completed_at,
         inference_ms=row.inference_ms,
+        cache=row.cache,
     )
 
 
@@ -116,6 +118,7 @@ def _sight_of_record(record: Record) -> Sight:
         started_at=None,
         completed_at=record.completed_at,
         inference_ms=record.inference_ms,
+        cache=Outcome.HIT if record.cached else "",
     )
 
 

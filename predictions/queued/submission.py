@@ -115,6 +115,7 @@ def _draft(asked: Asked, route: Route, identifier: UUID, *, rows: int, deadline_
         deadline_s=deadline_s,
         idempotency_key=asked.manner.idempotency_key,
         body_hash=_body_hash(asked),
+        cache=asked.manner.cache,
     )
 
 
