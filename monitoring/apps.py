@@ -6,10 +6,11 @@ class MonitoringConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from monitoring import metrics, parts, spooling
+        from monitoring import guards, metrics, parts, spooling
         from monitoring.logs import shipping
 
         parts.register()
+        metrics.provide(metrics.CIRCUIT_STATE, guards.circuits)
         metrics.provide(metrics.SPOOL_BYTES, lambda: {(): spooling.waiting().octets})
         metrics.provide(metrics.SPOOL_CALLS, lambda: {(): spooling.waiting().calls})
         metrics.provide(metrics.SPOOL_OLDEST, lambda: {(): spooling.waiting().oldest_s})

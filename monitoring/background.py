@@ -12,6 +12,10 @@ from typing import Protocol
 
 logger = logging.getLogger(__name__)
 
+#: Seconds until work that failed is tried again, and between two tellings of the same failure.
+AGAIN_S = 1.0
+TELL_EVERY_S = 30.0
+
 
 @dataclass(frozen=True, slots=True)
 class Beat:
@@ -60,6 +64,7 @@ class Ticker:
         self._thread: threading.Thread | None = None
         self._succeeded_at = time.monotonic()
         self._error = ""
+        self._told_at = 0.0
 
     def start(self) -> None:
         self._succeeded_at = time.monotonic()
@@ -88,10 +93,18 @@ class Ticker:
                     self._work()
                 self._succeeded_at, self._error = time.monotonic(), ""
             except Exception as error:
-                self._error = f"{type(error).__name__}: {error}"
-                logger.exception("%s failed; it tries again", self.name, extra={"action": "background_failed"})
-            self._wake.wait(self._interval)
+                self._failed(error)
+            # What failed is tried again soon: a rare task would else be called silent long after an outage's end.
+            self._wake.wait(min(self._interval, AGAIN_S) if self._error else self._interval)
             self._wake.clear()
+
+    def _failed(self, error: Exception) -> None:
+        """Told when it begins, when it changes, and every half minute: an outage is many quick failures."""
+        now, kind = time.monotonic(), type(error).__name__
+        if not self._error.startswith(f"{kind}:") or now - self._told_at > TELL_EVERY_S:
+            self._told_at = now
+            logger.exception("%s failed; it tries again", self.name, extra={"action": "background_failed"})
+        self._error = f"{kind}: {error}"
 
 
 _tickers: dict[str, Ticker] = {}

@@ -90,7 +90,7 @@ class Guard:
             logger.info("%s answers again", self._name, extra={"action": "circuit_closed", "service": self.service})
 
     def _counts(self) -> bool:
-        return self._callers_count or not self.breaker.probed or is_probing()
+        return self._callers_count or not (self.breaker.probed or is_probing())
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from monitoring import guards
+from monitoring import guards, health
 from monitoring.guards import Guard
 from monitoring.health import LIMIT_S, Part, State
 
@@ -26,11 +26,12 @@ class Prober:
     """Asks one service in a thread of its own. `ask` bounds itself to about `LIMIT_S` seconds.
 
     It returns the part as health shows it, or raises: the part is then down. `guarded` are the circuits that its word
-    opens and closes; a guard that `ask` goes through itself is told there.
+    opens and closes, and nobody else's while it runs.
     """
 
     def __init__(self, part: str, ask: Callable[[], Part], *, guarded: tuple[Guard, ...] = ()) -> None:
         self.name = f"probe {part}"
+        self._part = part
         self._ask = ask
         self._guarded = guarded
         self._ended = threading.Event()
@@ -42,6 +43,7 @@ class Prober:
         self._ended.clear()
         for guard in self._guarded:
             guard.breaker.probed = True
+        health.register(self._part, self.part)
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
 

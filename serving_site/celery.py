@@ -8,9 +8,13 @@ import threading
 from functools import partial
 from typing import Any
 
+from amqp.exceptions import AMQPError
 from celery import Celery, signals
 from celery.worker import state as worker_state
+from kombu.exceptions import OperationalError
 
+from monitoring.guards import Guard
+from monitoring.health import LIMIT_S, Part, State
 from serving_site import memory_transport
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "serving_site.settings")
@@ -29,8 +33,37 @@ ROOMS_WITH_TASKS = ["predictions.queued", "models_registry.publishing", "monitor
 LOOK_AGAIN_S, LOOK_AGAIN_AT_MOST_S = 0.5, 2.0
 
 
+#: Every publisher's connection and message: refused at once while RabbitMQ is away.
+GUARD = Guard("rabbitmq", refusal=OperationalError, is_failure=lambda error: _is_away(error))
+
+
+def _is_away(error: BaseException) -> bool:
+    """A message that its queue refused (an error without words) is an answer."""
+    if isinstance(error, OperationalError):
+        return bool(str(error))
+    return isinstance(error, OSError | AMQPError)
+
+
 class App(Celery):
-    """Consumes without a read time-out, which only publishers have: a quiet queue is no fault."""
+    """Consumes without a read time-out, which only publishers have: a quiet queue is no fault.
+
+    Publishers go through the guard: `connection_for_write` gives what they connect with, `send_task` is what they send.
+    """
+
+    def connection_for_write(self, *args: Any, **options: Any) -> Any:
+        connection: Any = super().connection_for_write(*args, **options)
+        connect = connection.ensure_connection
+
+        def ensure_connection(*args: Any, **options: Any) -> Any:
+            with GUARD.call():
+                return connect(*args, **options)
+
+        connection.ensure_connection = ensure_connection
+        return connection
+
+    def send_task(self, *args: Any, **options: Any) -> Any:
+        with GUARD.call():
+            return super().send_task(*args, **options)
 
     def connection_for_read(self, url: Any = None, **options: Any) -> Any:
         unlimited = {"read_timeout": None, "write_timeout": None}
@@ -50,6 +83,33 @@ def make_app(*, current: bool) -> Celery:
 
 
 app = make_app(current=True)
+
+
+class Question:
+    """Asks RabbitMQ for a channel, on a connection of its own."""
+
+    def __init__(self) -> None:
+        self._connection: Any = None
+
+    def ask(self) -> Part:
+        """Raises what kombu or the socket says when it was not reached or did not answer in time."""
+        try:
+            with self._connected().channel():
+                return Part(State.OK, "amqp")
+        except Exception:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.collect(socket_timeout=0.1)  # not close(): it would wait for a frozen broker to agree
+            raise
+
+    def _connected(self) -> Any:
+        if self._connection is None:
+            limit = 0.9 * LIMIT_S
+            waits = {"connect_timeout": limit, "read_timeout": limit, "write_timeout": limit}
+            connection = app.connection_for_write(transport_options=waits, heartbeat=0)
+            connection.ensure_connection(max_retries=0, timeout=1)
+            self._connection = connection
+        return self._connection
 
 
 @signals.task_prerun.connect

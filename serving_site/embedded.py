@@ -17,7 +17,7 @@ from monitoring import sampling
 from monitoring.background import Background, fresh_connection
 from predictions import queued
 from predictions.queued import ledger
-from serving_site import memory, processes
+from serving_site import memory, probes, processes
 from serving_site.celery import CeleryThread
 
 logger = logging.getLogger(__name__)
@@ -58,6 +58,7 @@ def backgrounds() -> list[Background]:
     """What runs, in the order of starting: those who record before those who make something to record."""
     own: list[Background] = [*monitoring.log_lines("server"), *monitoring.log_shipping(), memory.background()]
     own += [*monitoring.background(), *snapshot.background()]
+    own += probes.background()
     for role in ("web", "worker", "keeper"):
         own += queued.background(role)
     return [*own, sampling.background("server"), *celery_threads()]

@@ -13,6 +13,8 @@ import psycopg
 from psycopg import errors
 
 from monitoring import patience
+from monitoring.guards import Guard
+from monitoring.health import LIMIT_S, Part, State
 from serving_site import addresses
 
 #: Seconds: the server's own limit of a statement, the client's limit of one answer, of a free connection, of a new one.
@@ -20,6 +22,11 @@ STATEMENT_S = 5
 ANSWER_S = 6.0
 POOL_S = 3.0
 CONNECT_S = 2
+#: Seconds the pool waits for a connection that it looks at before it hands it out.
+CHECK_S = 1.0
+
+#: Opened and closed by the prober alone: statements end late, and pools run dry, for many reasons.
+GUARD = Guard("postgresql", refusal=psycopg.OperationalError, is_failure=lambda _: False)
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -38,7 +45,7 @@ def settings(url: str, *, role: str, connections: int) -> dict[str, Any]:
     """Django's entry in DATABASES; `connections` bounds this process's pool."""
     place = addresses.database(url)
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "serving_site.engines.postgresql",
         "NAME": place.name,
         "USER": place.user,
         "PASSWORD": place.password,
@@ -77,3 +84,33 @@ def options(asked: Mapping[str, str], *, role: str, connections: int) -> dict[st
         "options": " ".join(f"-c {name}={value}" for name, value in server.items()),
         **asked,
     }
+
+
+class Question:
+    """Asks PostgreSQL for 1, on a connection of its own beside the pool, which others may have emptied."""
+
+    def __init__(self) -> None:
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def ask(self) -> Part:
+        """Raises `psycopg.Error` when no answer came within `LIMIT_S` (2 s while connecting, libpq's least)."""
+        with patience.at_most(0.9 * LIMIT_S):
+            try:
+                self._connected().execute("SELECT 1")
+            except Exception:
+                self.close()
+                raise
+        return Part(State.OK, "postgresql")
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        if self._connection is None:
+            from django.db import connections
+
+            wanted = connections["default"].get_connection_params()
+            self._connection = BoundedConnection.connect(**{**wanted, "autocommit": True})
+        return self._connection

@@ -6,7 +6,6 @@ row Redis is not asked for a second. Callers see `redis.ConnectionError`, which 
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,12 +22,10 @@ from redis.exceptions import TimeoutError as NotInTime
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
-from monitoring import metrics
+from monitoring import guards, metrics
 from monitoring.breaker import Breaker
 from serving_site import redis_urls
 from serving_site.redis_urls import Address
-
-logger = logging.getLogger(__name__)
 
 #: Seconds for one answer of Redis, for a connection to it, and for a free connection of the pool.
 ANSWER_S = 0.2
@@ -37,38 +34,38 @@ POOL_S = 0.1
 
 
 class Guard:
-    """Calls of one Redis behind one breaker; failures are counted, an outage is logged when it begins and ends."""
+    """Calls of one Redis behind one breaker, whose failures are counted."""
 
-    def __init__(self, name: str, breaker: Breaker | None = None) -> None:
-        self._name = name
-        self._breaker = breaker or Breaker()
+    def __init__(self, place: str, breaker: Breaker | None = None) -> None:
+        self._guard = guards.Guard(
+            "redis",
+            place=place,
+            refusal=_skipped,
+            is_failure=_is_away,
+            breaker=breaker or Breaker(failures=3),
+            callers_count=True,
+        )
 
     @contextmanager
     def call(self) -> Iterator[None]:
         """Raises `redis.ConnectionError` at once while Redis is taken for away."""
-        if not self._breaker.admits():
-            metrics.count(metrics.REDIS_FAILURES, ("skipped",))
-            raise ConnectionFailed(f"Redis {self._name} did not answer; it is asked again in a moment")
         try:
-            yield
-        except (ConnectionFailed, NotInTime, RedisClusterException, OSError) as error:
-            self._failed(error)
-            if isinstance(error, RedisClusterException):
-                raise ConnectionFailed(str(error)) from error
-            raise
-        if self._breaker.succeeded():
-            logger.info("Redis %s answers again", self._name, extra={"action": "redis_back"})
+            with self._guard.call():
+                yield
+        except RedisClusterException as error:
+            raise ConnectionFailed(str(error)) from error
 
-    def _failed(self, error: BaseException) -> None:
-        metrics.count(metrics.REDIS_FAILURES, ("failed",))
-        if self._breaker.failed():
-            logger.warning(
-                "Redis %s does not answer (%s: %s); what it makes fast is slower now",
-                self._name,
-                type(error).__name__,
-                error,
-                extra={"action": "redis_away"},
-            )
+
+def _skipped(reason: str) -> ConnectionFailed:
+    metrics.count(metrics.REDIS_FAILURES, ("skipped",))
+    return ConnectionFailed(reason)
+
+
+def _is_away(error: BaseException) -> bool:
+    if not isinstance(error, (ConnectionFailed, NotInTime, RedisClusterException, OSError)):
+        return False
+    metrics.count(metrics.REDIS_FAILURES, ("failed",))
+    return True
 
 
 class _Guarded:

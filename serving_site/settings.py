@@ -91,7 +91,7 @@ if env.DATABASE_URL:
 else:
     DATABASES = {
         "default": {
-            "ENGINE": "django.db.backends.sqlite3",
+            "ENGINE": "serving_site.engines.sqlite3",
             "NAME": DATA_DIR / "serving.sqlite3",
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",

@@ -4,18 +4,55 @@ from __future__ import annotations
 
 import os
 import threading
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from elasticsearch import Elasticsearch
+from elastic_transport import ConnectionError as NotReached
+from elastic_transport import ConnectionTimeout, Transport
+from elasticsearch import ApiError, Elasticsearch
 
+from monitoring.guards import Guard
+from monitoring.health import LIMIT_S, Part, State
 from monitoring.stores.elastic import ElasticStore, Layout
 
 #: Seconds for one answer. The client tries nothing again: the source of a record does.
 ANSWER_S = 5.0
 
+#: Every call of the cluster: refused at once while it is away.
+GUARD = Guard(
+    "elasticsearch", refusal=NotReached, is_failure=lambda error: isinstance(error, (NotReached, ConnectionTimeout))
+)
+
 _lock = threading.Lock()
 _stores: dict[int, ElasticStore] = {}
+
+
+class GuardedTransport(Transport):
+    """The client's way to the cluster, behind the guard."""
+
+    def perform_request(self, *args: Any, **options: Any) -> Any:
+        with GUARD.call():
+            return super().perform_request(*args, **options)
+
+
+class Question:
+    """Asks the cluster how it does. Red is told: some of what is stored cannot be found."""
+
+    def __init__(self) -> None:
+        self._client = client().options(request_timeout=0.9 * LIMIT_S)
+
+    def ask(self) -> Part:
+        """Raises `TransportError` when no answer came; a refusal of the question is an answer."""
+        try:
+            found = self._client.cluster.health()
+        except ApiError as error:
+            if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise
+            return Part(State.OK, "elasticsearch answers")
+        if found["status"] == "red":
+            return Part(State.DEGRADED, "the cluster is red: some shards are not assigned")
+        return Part(State.OK, f"elasticsearch is {found['status']}")
 
 
 def store() -> ElasticStore:
@@ -35,6 +72,7 @@ def client() -> Elasticsearch:
 def options(*, cluster: Any, ca_file: str, api_key: str) -> dict[str, Any]:
     """The client's arguments; `cluster` has `hosts`, `user` and `password`."""
     made: dict[str, Any] = {"hosts": list(cluster.hosts), "request_timeout": ANSWER_S, "max_retries": 0}
+    made["transport_class"] = GuardedTransport
     made["retry_on_timeout"] = False
     if api_key:
         made["api_key"] = api_key
