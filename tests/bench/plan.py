@@ -1,0 +1,43 @@
+"""How long a run measures, whom, and where its results go."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.machine import WORKSHOP
+
+#: The figures that README shows; quick runs leave them alone.
+KEPT = Path(__file__).parent / "results"
+QUICK = WORKSHOP / "quick"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`rounds` windows of `seconds` per server and work, one server after the other within each round."""
+
+    rounds: int = 5
+    seconds: float = 2.0
+    peers: bool = True
+    only: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        return KEPT if self.peers else QUICK
+
+    def wants(self, section: str) -> bool:
+        return not self.only or section in self.only
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Plan:
+    """QUICK, ONLY (names with commas), ROUNDS, SECONDS."""
+    quick = environment.get("QUICK", "") not in ("", "0")
+    only = tuple(name.strip() for name in environment.get("ONLY", "").split(",") if name.strip())
+    return Plan(
+        rounds=int(environment.get("ROUNDS") or (3 if quick else 5)),
+        seconds=float(environment.get("SECONDS") or (1 if quick else 2)),
+        peers=not quick,
+        only=only,
+    )

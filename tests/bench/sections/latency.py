@@ -1,0 +1,43 @@
+"""Open loop: what a call waits at half and at four fifths of each server's maximum; ours also at every peer's rate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.bench import open_loop, results
+from tests.bench.field import Field, interleaved
+from tests.bench.open_loop import Latency
+from tests.bench.plan import Plan
+from tests.bench.works import IRIS
+
+SHARES = (0.5, 0.8)
+
+
+def run(plan: Plan, field: Field, online: dict[str, Any]) -> dict[str, Any]:
+    """`online` has each server's maximum. Contenders with something switched off are left out."""
+    calls = {one.name: one.call(IRIS) for one in field.running if "off" not in one.switched}
+    best = maxima(online, calls)
+    asked = [(name, share, share * best[name], name) for name in best for share in SHARES]
+    asked += [("ours", 0.0, 0.5 * best[name], name) for name in best if name != "ours" and "ours" in best]
+
+    def measure(name: str, rate: float) -> Latency:
+        with field.alone(name):
+            return open_loop.load(calls[name], rate=rate, seconds=plan.seconds)
+
+    work = [(str(at), lambda one=one: measure(one[0], one[2])) for at, one in enumerate(asked)]
+    found = interleaved(min(3, plan.rounds), work)
+    rows = []
+    for at, (name, share, _, beside) in enumerate(asked):
+        row = results.medians(found[str(at)], contender=name, share=share, beside=beside)
+        rows.append(row)
+        print(f"  {name} at {row['asked_rate']:.0f}/s: p50 {row['p50_ms']} ms, p99 {row['p99_ms']} ms", flush=True)
+    return {"rounds": min(3, plan.rounds), "seconds": plan.seconds, "contenders": field.facts(), "rows": rows}
+
+
+def maxima(online: dict[str, Any], names: Any) -> dict[str, float]:
+    """Each server's best rate with one row of iris, whatever the number of connections."""
+    best: dict[str, float] = {}
+    for row in online.get("rows", []):
+        if row["work"] == IRIS.name and row["contender"] in names:
+            best[row["contender"]] = max(best.get(row["contender"], 0.0), row["rate"])
+    return best
