@@ -48,6 +48,7 @@ class Draft:
     deadline_s: float
     idempotency_key: str | None = None
     body_hash: str = ""
+    subject: str = ""
     cache: str = ""
     subject: str = ""
 
