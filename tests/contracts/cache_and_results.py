@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from django.core.cache import caches
 from django.utils import timezone
 
 from models_registry import errors
+from models_registry.routing import Version
 from monitoring.ids import mint
 from predictions.models import Prediction
-from predictions.queued import results
+from predictions.queued import answers, results
+from predictions.queued.ledger import Claimed
+from tests import cast
 
 
 def a_row(**fields) -> Prediction:
@@ -26,6 +31,20 @@ def a_row(**fields) -> Prediction:
         "completed_at": now, "deadline_at": now + timedelta(hours=1), "next_send_at": now, "inference_ms": 1.5,
     }  # fmt: skip
     return Prediction(**{**given, **fields})
+
+
+VERSION = Version(
+    id=mint(), project_id=7, project="demo", model_id=1, model="adder", number=1, digest="d", runtime="onnx",
+    signature=cast.adder().signature, served_digest="d", hard_limit_s=30.0, pool="default", open_limit=1,
+    row_cost_s=(0.0, 0.0, 0.0), cache_ttl_s=60.0,
+)  # fmt: skip
+
+
+def row_of(version: Version) -> Claimed:
+    return Claimed(
+        id=mint(), fence=mint(), project="demo", model="adder", version=1, version_id=version.id, rows=1,
+        input=b'{"instances":[[1,2]]}', alone=False, attempts=0,
+    )  # fmt: skip
 
 
 @pytest.mark.django_db
@@ -46,6 +65,16 @@ class CacheAndResultsContract:
         assert cache.get(key) == value
         cache.delete(key)
         assert cache.get(key, "gone") == "gone"
+
+    def test_answers_of_equal_inputs_come_back_until_their_time_is_over(self):
+        version = replace(VERSION, id=mint(), digest=mint().hex)
+        one = answers.Asked(row_of(version), {"input": np.array([[1.0, 2.0]])})
+        [asked] = answers.plan(version, [one]).runs
+        answers.keep(version, {asked.key: b'{"value":[3.0],"version":[1]}'})
+        [hit] = answers.plan(version, [one]).hits
+        assert (hit.id, hit.output, hit.cache) == (one.row.id, b'{"value":[3.0],"version":[1]}', "hit")
+        for changed in ({"cache_ttl_s": 1e-9}, {"digest": "e"}, {"project_id": 8}):
+            assert not answers.plan(replace(version, id=mint(), **changed), [one]).hits
 
     def test_a_value_expires(self):
         cache, key = caches["default"], mint().hex

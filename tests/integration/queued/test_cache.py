@@ -12,7 +12,9 @@ from models_registry import snapshot
 from models_registry.models import ModelVersion
 from monitoring import metrics
 from predictions.models import Prediction
-from predictions.queued import answers, execution, recording
+from predictions.queued import execution, recording
+from serving_site import redis_urls
+from serving_site.stack.server import free_port
 from tests import cast
 
 HIT, MISS = "serving-blueprint; hit", "serving-blueprint; fwd=miss"
@@ -105,15 +107,9 @@ def test_answers_that_are_too_old_or_none_of_ours_are_run(door, cached):
         assert ran(door, ask([1, 2])) == [(MISS, {"value": [3.0], "version": [1]})], stranger
 
 
-def test_a_cache_that_is_away_costs_a_run(door, cached, monkeypatch):
-    class Away:
-        def get_many(self, keys: Any) -> Any:
-            raise ConnectionError("no cache")
-
-        def set_many(self, data: Any, timeout: Any) -> Any:
-            raise ConnectionError("no cache")
-
-    monkeypatch.setattr(answers, "caches", {"default": Away()})
+def test_a_cache_that_is_away_costs_a_run(door, cached, settings):
+    nobody = redis_urls.cache(f"redis://127.0.0.1:{free_port()}", prefix="serving", connections=2, ca_file="")
+    settings.CACHES = {**settings.CACHES, "default": nobody}
     assert [status for status, _ in ran(door, ask([1, 2]), ask([1, 2]))] == [MISS, MISS]
 
 
