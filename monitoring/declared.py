@@ -89,7 +89,7 @@ KEEPER_ROWS = Declared(
     values=("ended", "returned", "nudged", "recorded"),
 )
 QUEUE_ENDED = Declared(
-    "serving_queue_ended_total", "counter", "Predictions that workers ended, by the queue they came from.", ("queue",)
+    "serving_queue_ended_total", "counter", "Predictions that ended, by the queue they came from.", ("queue",)
 )
 WORKER_BUSY = Declared(
     "serving_worker_busy_seconds_total", "counter", "Seconds the threads of this worker spent on batches, added up."

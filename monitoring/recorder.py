@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from monitoring import documents, metrics, records, spooling, stores
+from monitoring import answers, documents, metrics, records, spooling, stores
 from monitoring.background import Ticker
 from monitoring.records import Record
 from monitoring.spool import Reader, Token
@@ -170,6 +170,9 @@ class Recorder:
                 extra={"action": "record_store_unavailable"},
             )
             return 0, False
+        answers.observe(
+            record for (_, record), outcome in zip(batch, outcomes, strict=True) if outcome is Outcome.STORED
+        )
         settled = [
             token for (token, record), outcome in zip(batch, outcomes, strict=True) if self._is_settled(record, outcome)
         ]

@@ -13,7 +13,7 @@ from django.conf import settings
 
 import monitoring
 from models_registry import publishing, snapshot
-from monitoring import sampling
+from monitoring import sampling, working
 from monitoring.background import Background, fresh_connection
 from predictions import queued
 from predictions.queued import ledger
@@ -71,4 +71,5 @@ def celery_threads() -> list[Background]:
         for pool in settings.POOLS
         for priority in settings.PRIORITIES
     ]
+    working.threads = len(threads)
     return [*threads, CeleryThread(settings.OPERATIONS_QUEUE, concurrency=OPERATIONS_THREADS)]

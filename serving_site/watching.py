@@ -9,7 +9,7 @@ from django.db.models.signals import post_save
 from models_registry import snapshot
 from models_registry.models import ModelVersion
 from models_registry.routing import Version
-from monitoring import health, metrics
+from monitoring import health, metrics, working
 from monitoring.health import Part, State
 from predictions.queued.admission import GATE
 from serving_site.celery import app as celery_app
@@ -30,6 +30,7 @@ def connect() -> None:
     metrics.provide(metrics.CACHE_BYTES, lambda: {(): snapshot.answers().octets})
     metrics.provide(metrics.SNAPSHOT_AGE, snapshot_age)
     metrics.provide(metrics.PART_OK, parts)
+    metrics.provide(metrics.WORKER_THREADS, working.shown)
 
 
 def registry_snapshot() -> Part:

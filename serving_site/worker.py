@@ -15,6 +15,7 @@ from typing import Any
 
 from celery import Celery, bootsteps, signals
 
+from monitoring import working
 from serving_site import env, processes
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,8 @@ def _begin_beat(**_: Any) -> None:
 def _begin(sender: Any, **_: Any) -> None:
     queues = sender.app.amqp.queues.consume_from
     predicts = any(name.startswith("predictions.") for name in queues)
+    if predicts:
+        working.threads = sender.concurrency
     serve_metrics()
     name = ", ".join(sorted(queue.rpartition(".")[2] for queue in queues))
     processes.start(lambda: processes.worker(name=name, predicts=predicts))

@@ -29,6 +29,7 @@ def tell(ids: Sequence[UUID]) -> None:
 
 
 def _count(row: Prediction) -> None:
+    metrics.count(metrics.QUEUE_ENDED, (f"predictions.{row.pool}.{row.priority}",))
     ended = row.completed_at or row.accepted_at
     if row.cache in OUTCOMES:
         metrics.count(metrics.CACHE_REQUESTS, (row.project, row.model, str(row.version), row.cache))

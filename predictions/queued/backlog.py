@@ -23,6 +23,7 @@ class Backlog:
         self.depth: Mapping[Labels, float] = {}
         self.oldest_s: Mapping[Labels, float] = {}
         self.unrecorded = 0
+        metrics.begin(metrics.QUEUE_ENDED, [(queue,) for queue in self._queues])
         metrics.provide(metrics.QUEUE_DEPTH, lambda: self.depth)
         metrics.provide(metrics.QUEUE_OLDEST, lambda: self.oldest_s)
         metrics.provide(metrics.UNRECORDED, lambda: {(): self.unrecorded} if self.depth else {})

@@ -32,14 +32,22 @@ def keep() -> None:
             len(exhausted),
             extra={"action": "leases_expired"},
         )
+    _count_work(ended=len(ended), returned=returned)
     if ended or exhausted:
         aftermath.tell([*ended, *exhausted])
     due = sweeps.move_due()
     if due:
         metrics.count(metrics.RETRIES, amount=len(due))
+        _count_work(nudged=len(due))
     nudges.PUBLISHER.hint(
         nudges.Nudge(row.id, row.version_id, row.pool, row.priority, row.rows, row.size, row.alone) for row in due
     )
+
+
+def _count_work(**done: int) -> None:
+    for work, rows in done.items():
+        if rows:
+            metrics.count(metrics.KEEPER_ROWS, (work,), rows)
 
 
 def purge() -> int:
@@ -68,6 +76,7 @@ class Rows:
 
     def mark(self, tokens: Sequence[UUID]) -> None:
         sweeps.mark_recorded(tokens)
+        _count_work(recorded=len(tokens))
 
 
 @lru_cache(maxsize=256)

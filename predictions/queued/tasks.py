@@ -11,6 +11,7 @@ from celery.exceptions import Reject
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
+from monitoring import working
 from predictions.queued import execution, keeper
 from predictions.queued.nudges import PUBLISHER, Message, NotTaken
 
@@ -26,7 +27,8 @@ def run(self: Task[..., None], v: int, ids: list[str]) -> None:
     if v != PAYLOAD:
         raise Reject(f"payload {v} is not known here", requeue=False)
     try:
-        execution.run([UUID(hex=identifier) for identifier in ids])
+        with working.busy():
+            execution.run([UUID(hex=identifier) for identifier in ids])
     except BaseException:
         # Whatever happened, the thread lives and the message is acked: the rows' leases end, and the keeper judges.
         logger.exception("a batch was given up; its leases expire", extra={"action": "batch_given_up"})
