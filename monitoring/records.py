@@ -78,6 +78,7 @@ class Record:
     inference_ms: float = 0.0
     total_ms: float = 0.0
     cached: bool = False
+    trace_id: str = ""
     inputs: Any = None
     outputs: Any = None
     values: tuple[Value, ...] = ()
@@ -126,6 +127,7 @@ class SpooledCall(msgspec.Struct, frozen=True, array_like=True):
     cached: bool = False
     inputs: tuple[SpooledTensor, ...] = ()
     outputs: tuple[SpooledTensor, ...] = ()
+    trace_id: str = ""
 
 
 #: Tensors beside their nested lists.
@@ -172,6 +174,7 @@ def from_spooled(call: SpooledCall) -> Record:
         inference_ms=round(call.inference_s * 1000, 3),
         total_ms=round(call.total_s * 1000, 3),
         cached=call.cached,
+        trace_id=call.trace_id,
         inputs={tensor.name: _shown(tensor, rows) for tensor, rows in inputs} or None,
         outputs={tensor.name: _shown(tensor, rows) for tensor, rows in outputs} or None,
         values=_searchable(inputs, outputs),

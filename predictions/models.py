@@ -36,6 +36,7 @@ class Prediction(models.Model):
     project = models.CharField(max_length=64)
     key = models.CharField(max_length=12, blank=True)
     request_id = models.CharField(max_length=128, blank=True)
+    traceparent = models.CharField(max_length=55, blank=True, help_text="The request's place in a W3C trace.")
     subject = models.CharField(max_length=64, blank=True, help_text="Keyed hash of whom it is about.")
     # what, pinned at acceptance
     model = models.CharField(max_length=64)

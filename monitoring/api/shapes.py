@@ -46,6 +46,7 @@ class ValueShape(serializers.Serializer[Any]):
                 "inference_ms": 0.4,
                 "total_ms": 1.1,
                 "cached": False,
+                "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
                 "inputs": {"input": [[5.1, 3.5, 1.4, 0.2]]},
                 "outputs": {"label": ["setosa"]},
                 "values": [
@@ -85,6 +86,7 @@ class RecordShape(serializers.Serializer[Any]):
     inference_ms = serializers.FloatField()
     total_ms = serializers.FloatField()
     cached = serializers.BooleanField()
+    trace_id = serializers.CharField()
     inputs = serializers.JSONField(allow_null=True)
     outputs = serializers.JSONField(allow_null=True)
     values = ValueShape(many=True)

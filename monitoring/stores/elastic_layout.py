@@ -50,6 +50,7 @@ class RecordDocument(dsl.Document):
     inference_ms: float = mapped_field(dsl.Float())
     total_ms: float = mapped_field(dsl.Float())
     cached: bool = mapped_field(dsl.Boolean())
+    trace_id: str = mapped_field(dsl.Keyword())
     inputs: Any = mapped_field(dsl.Object(enabled=False))
     outputs: Any = mapped_field(dsl.Object(enabled=False))
     values: list[RecordValueDocument] = mapped_field(dsl.Nested(RecordValueDocument))

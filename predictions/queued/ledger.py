@@ -50,7 +50,7 @@ class Draft:
     body_hash: str = ""
     subject: str = ""
     cache: str = ""
-    subject: str = ""
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ class Claimed:
     alone: bool
     attempts: int
     cache: str = ""
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class Settled:
 
 _BOUND = [
     *("id", "project_id", "project", "key", "request_id", "model", "version", "version_id", "digest", "route"),
-    *("pool", "priority", "rows", "input", "idempotency_key", "body_hash", "cache", "subject"),
+    *("pool", "priority", "rows", "input", "idempotency_key", "body_hash", "cache", "subject", "traceparent"),
 ]
 
 
@@ -191,7 +192,8 @@ def claim(ids: Sequence[UUID], *, lease_s: float, max_attempts: int) -> list[Cla
             lease_until = {sql.later.format("%(lease)s")},
             attempts = attempts + CASE WHEN status = 'processing' THEN 1 ELSE 0 END
         WHERE id IN (SELECT id FROM free)
-        RETURNING id, project, model, version, version_id, rows, input, alone, attempts, cache"""
+        RETURNING id, project, model, version, version_id, rows, input, alone, attempts, cache,
+            traceparent"""
     params = {"ids": sql.ids(ids), "fence": sql.id(fence), "lease": lease_s, "max_attempts": max_attempts}
     with writing():
         found = fetch(statement, params)
@@ -208,6 +210,7 @@ def claim(ids: Sequence[UUID], *, lease_s: float, max_attempts: int) -> list[Cla
             alone=bool(row[7]),
             attempts=row[8],
             cache=row[9],
+            traceparent=row[10],
         )
         for row in found
     ]

@@ -39,6 +39,7 @@ def record_of(row: Prediction, signature: Signature | None) -> Record:
         completed_at=row.completed_at,
         key=row.key,
         request_id=row.request_id,
+        trace_id=row.traceparent[3:35],
         error_code=row.error_code,
         error=row.error,
         rows=row.rows,

@@ -22,6 +22,7 @@ from models_registry.runtime.coalescer import Coalescer, ThreadedCoalescer
 from models_registry.snapshot import Principal
 from monitoring import patience
 from monitoring.background import fresh_connection
+from monitoring.logs import context
 from predictions.protocols import instances
 from predictions.protocols.replicate import Manner, Wish
 from predictions.queued import ledger, nudges
@@ -103,6 +104,7 @@ def _draft(asked: Asked, route: Route, identifier: UUID, *, rows: int, deadline_
         project=asked.principal.project,
         key=asked.principal.key[:12],
         request_id=asked.request_id,
+        traceparent=context.traceparent(),
         model=version.model,
         version=version.number,
         version_id=version.id,
