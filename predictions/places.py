@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from uuid import UUID
 
 from django.conf import settings
@@ -23,6 +23,9 @@ SLOW_ROW_S = 0.005
 #: Octets of a body beyond which it is parsed while no other such body is, and seconds it waits for its turn.
 LARGE_BODY = 2**20
 TURN_S = 5.0
+
+#: What most calls get: a context manager made by a generator would cost them two microseconds each.
+_NONE_NEEDED = nullcontext()
 
 _THREADS = settings.SERVING["BLOCKING_THREADS"]
 
@@ -60,16 +63,17 @@ _turn = threading.Lock()
 _by_model: dict[UUID, Places] = {}
 
 
-@contextmanager
-def of_large_body(octets: int) -> Iterator[None]:
+def of_large_body(octets: int) -> AbstractContextManager[None]:
     """The one turn to parse a large body; raises `Unavailable` when it does not come in time.
 
     Parsed, a body takes ten times its size, and the interpreter parses one at a time anyway: several at once are not
     faster, only larger.
     """
-    if octets <= LARGE_BODY:
-        yield
-        return
+    return _NONE_NEEDED if octets <= LARGE_BODY else _one_turn()
+
+
+@contextmanager
+def _one_turn() -> Iterator[None]:
     if not _turn.acquire(timeout=TURN_S):
         raise errors.Unavailable("many large requests are being read; send it again", retry_after=int(TURN_S))
     try:
@@ -78,12 +82,13 @@ def of_large_body(octets: int) -> Iterator[None]:
         _turn.release()
 
 
-@contextmanager
-def of_model(version: Version) -> Iterator[None]:
+def of_model(version: Version) -> AbstractContextManager[None]:
     """A place of the version for the block, where it is slow; raises `Unavailable` when all are taken."""
-    if version.row_cost_s[0] <= SLOW_ROW_S:
-        yield
-        return
+    return _NONE_NEEDED if version.row_cost_s[0] <= SLOW_ROW_S else _of_slow_model(version)
+
+
+@contextmanager
+def _of_slow_model(version: Version) -> Iterator[None]:
     with _places_of(version).hold(), SLOW_MODELS.hold():
         yield
 

@@ -89,9 +89,10 @@ def datatype(spec: TensorSpec, declared: Any) -> None:
 
 
 def from_binary(spec: TensorSpec, declared: Any, *, shape: Sequence[Any], data: memoryview | bytes) -> Array:
-    """Little-endian row-major bytes of the declared datatype → a checked array of `spec.dtype`, its own memory.
+    """Little-endian row-major bytes of the declared datatype → a checked array of `spec.dtype`.
 
-    Sizes are compared before anything is allocated. NaN is a missing value, only where the spec is nullable;
+    Where type and alignment allow it, the array is a view of `data` (read-only over bytes) and not a copy. Sizes are
+    compared before anything is allocated. NaN is a missing value, only where the spec is nullable;
     infinity never; BOOL bytes are 0 or 1; BYTES elements are UTF-8 with a uint32 length in front.
     """
     datatype(spec, declared)
@@ -107,7 +108,8 @@ def from_binary(spec: TensorSpec, declared: Any, *, shape: Sequence[Any], data: 
         if bits.size and int(bits.max()) > 1:
             _refuse(spec, int(np.argmax(bits > 1)), wanted, "must be the byte 0 or 1")
         return bits.astype(np.bool_).reshape(wanted)
-    array = np.frombuffer(data, dtype=sent.newbyteorder("<")).astype(spec.dtype).reshape(wanted)
+    view = np.frombuffer(data, dtype=sent.newbyteorder("<"))
+    array = view.astype(spec.dtype, copy=not view.flags.aligned).reshape(wanted)
     _check_values(spec, array)
     return array
 

@@ -69,24 +69,36 @@ def infer(principal: Principal, asked: Asked) -> Answer:
 
 
 def _answer(call: Call, asked: Asked) -> Answer:
-    limits = settings.SERVING
-    signature = call.route.version.signature
-    body = encodings.decompress(asked.read(), asked.coding, limit=limits["ONLINE_BODY_LIMIT"])
-    with places.of_large_body(len(body)):
-        envelope = oip.parse(body, asked.header_length)
-        call.request_id = envelope.id
-        bound = oip.bind(envelope, signature, row_limit=limits["ROW_LIMIT"])
+    bound = _decode(call, asked)
     call.inputs, call.rows = bound.request.inputs, bound.request.rows
     _predict(call, bound.timeout_s, asked.cache_control)
     if call.outputs is None:
         raise errors.UnusableOutput("the model gave no outputs")
-    headers, content = oip.encode(bound, call.route, call.id, call.outputs)
+    identifier = str(call.id)
+    headers, content = oip.encode(bound, call.route, identifier, call.outputs)
     if not bound.request.request_id:
-        call.request_id = str(call.id)
-    headers.append(("x-prediction-id", str(call.id)))
+        call.request_id = identifier
+    headers.append(("x-prediction-id", identifier))
     if call.answered is not None:
         headers.append(("Cache-Status", cache_control.status(call.answered.outcome, ttl_s=call.answered.ttl_s)))
     return _coded(headers, content, asked.accepts)
+
+
+def _decode(call: Call, asked: Asked) -> oip.Bound:
+    body = asked.read()
+    limits = settings.SERVING
+    if asked.coding:
+        body = encodings.decompress(body, asked.coding, limit=limits["ONLINE_BODY_LIMIT"])
+    version = call.route.version
+    with places.of_large_body(len(body)):
+        if asked.header_length is None:
+            bound = oip.read(body, version, row_limit=limits["ROW_LIMIT"])
+            if bound is not None:
+                call.request_id = bound.request.request_id
+                return bound
+        envelope = oip.parse(body, asked.header_length)
+        call.request_id = envelope.id
+        return oip.bind(envelope, version.signature, row_limit=limits["ROW_LIMIT"])
 
 
 def _predict(call: Call, timeout_s: float | None, wishes: str) -> None:

@@ -26,6 +26,8 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 RenderError = Callable[[BaseException], tuple[int, list[tuple[str, str]], bytes]]
 
 _PREFIX, _VERB = "/v2/models/", "/infer"
+#: Paths that are remembered with what they name.
+_MOST_PLACES = 10_000
 _LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
@@ -48,6 +50,7 @@ class Lane:
         self._application = application
         self._render_error = render_error
         self._hosts: set[str] = set()
+        self._places: dict[str, names.Place] = {}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         place = self._place(environ)
@@ -67,13 +70,21 @@ class Lane:
     def _place(self, environ: Environ) -> names.Place | None:
         """Which model an infer call is for; None when the request is not the lane's."""
         path = environ["PATH_INFO"]
-        if environ["REQUEST_METHOD"] != "POST" or not path.startswith(_PREFIX) or not path.endswith(_VERB):
+        if environ["REQUEST_METHOD"] != "POST" or not path.endswith(_VERB):
             return None
         if "sessionid=" in environ.get("HTTP_COOKIE", "") or "text/html" in environ.get("HTTP_ACCEPT", ""):
             return None
-        if not path.isascii() or not self._is_allowed(environ.get("HTTP_HOST", "")):
+        if not self._is_allowed(environ.get("HTTP_HOST", "")):
             return None
-        return names.split(path[len(_PREFIX) : -len(_VERB)])
+        return self._places.get(path) or self._split(path)
+
+    def _split(self, path: str) -> names.Place | None:
+        if not path.startswith(_PREFIX) or not path.isascii():
+            return None
+        place = names.split(path[len(_PREFIX) : -len(_VERB)])
+        if place is not None and len(self._places) < _MOST_PLACES:
+            self._places[path] = place
+        return place
 
     def _is_allowed(self, host: str) -> bool:
         if host in self._hosts:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from models_registry import errors
 from models_registry.principals import Principal
 from models_registry.response_cache import Answered, Outcome
-from models_registry.routing import Route
+from models_registry.routing import Route, Version
 from models_registry.runtime.signature import Signature, Tensors, TensorSpec
 from monitoring import keeping, records, spooling
 from monitoring.ids import mint
@@ -19,6 +20,8 @@ from monitoring.spool import SpoolFull
 MOST_ERROR = 2000
 
 PROTOCOL = "oip"
+
+_Names = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(slots=True)
@@ -53,6 +56,7 @@ class Call:
 def keep(call: Call, error: BaseException | None = None) -> None:
     """Write the call's record; when this returns, no death of the process loses it. Raises `Unavailable`."""
     version = call.route.version
+    _, inputs, outputs = _names_of(version)
     spooled = records.SpooledCall(
         id=call.id.bytes,
         project=version.project,
@@ -72,8 +76,8 @@ def keep(call: Call, error: BaseException | None = None) -> None:
         error_code=code_of(error) if error is not None else "",
         error=str(error)[:MOST_ERROR] if error is not None else "",
         cached=call.cached,
-        inputs=_kept(version.signature.inputs, call.inputs, version.signature),
-        outputs=_kept(version.signature.outputs, call.outputs, version.signature),
+        inputs=_kept(version.signature.inputs, call.inputs, inputs),
+        outputs=_kept(version.signature.outputs, call.outputs, outputs),
     )
     try:
         spooling.append(records.encode_call(spooled))
@@ -89,17 +93,36 @@ def code_of(error: BaseException) -> str:
 
 
 def _kept(
-    specs: tuple[TensorSpec, ...], tensors: Tensors | None, signature: Signature
+    specs: tuple[TensorSpec, ...], tensors: Tensors | None, names: Mapping[str, tuple[str, ...]]
 ) -> tuple[records.SpooledTensor, ...]:
     if tensors is None:
         return ()
-    return keeping.keep_tensors(
-        [
-            keeping.tensor(spec.name, spec.datatype, tensors[spec.name], _columns(spec, signature))
-            for spec in specs
-            if spec.name in tensors
-        ]
-    )
+    kept = [
+        keeping.tensor(spec.name, spec.datatype, tensors[spec.name], names[spec.name])
+        for spec in specs
+        if spec.name in tensors
+    ]
+    return keeping.keep_tensors(kept)
+
+
+#: Versions whose names of columns are remembered; the version itself is kept, so that no other has its id.
+_MOST_NAMES = 10_000
+_names: dict[int, tuple[Version, _Names, _Names]] = {}
+
+
+def _names_of(version: Version) -> tuple[Version, _Names, _Names]:
+    """Names under which the first row is searchable, of inputs and outputs by tensor; made once per version."""
+    known = _names.get(id(version))
+    if known is None or known[0] is not version:
+        if len(_names) >= _MOST_NAMES:
+            _names.clear()
+        signature = version.signature
+        known = _names[id(version)] = (
+            version,
+            {spec.name: _columns(spec, signature) for spec in signature.inputs},
+            {spec.name: _columns(spec, signature) for spec in signature.outputs},
+        )
+    return known
 
 
 def _columns(spec: TensorSpec, signature: Signature) -> tuple[str, ...]:

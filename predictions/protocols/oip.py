@@ -7,19 +7,19 @@ and the classification extension. What a request may not hold raises `InvalidInp
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 import orjson
 
 from models_registry.errors import InvalidInput, UnusableOutput
-from models_registry.routing import Route
+from models_registry.routing import Route, Version
 from models_registry.runtime import tensors
 from models_registry.runtime.signature import Signature, Tensors, TensorSpec
-from predictions.protocols import oip_inputs, strict_json
+from predictions.protocols import oip_forms, oip_inputs, oip_quick, strict_json
 from predictions.protocols.inference import InferenceRequest
+from predictions.protocols.oip_forms import Wanted
 
 EXTENSIONS = ("binary_tensor_data", "classification")
 
@@ -29,6 +29,7 @@ JSON_HEADERS = (("Content-Type", "application/json"),)
 MAX_ID = 256
 
 _NUMBERS = orjson.OPT_SERIALIZE_NUMPY
+_TEXT = frozenset((str,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,9 @@ class Envelope:
     raw: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One output as it was asked for; `classes` > 0 asks for so many of the best classes instead of values."""
-
-    name: str
-    binary: bool = False
-    classes: int = 0
+#: Heads of binary requests as they were read: a client sends the same one with other tensors behind it.
+_heads: dict[bytes, Envelope] = {}
+_LONGEST_HEAD, _MOST_HEADS = 2048, 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +58,19 @@ class Bound:
     timeout_s: float | None = None
 
 
+def read(body: bytes, version: Version, *, row_limit: int) -> Bound | None:
+    """A JSON request of the common form, parsed and bound at once; None for every other, also a wrong one."""
+    form = oip_forms.of(version)
+    if form.quick is None:
+        return None
+    found = oip_quick.read(body, form.quick, row_limit=row_limit)
+    if found is None:
+        return None
+    identifier, array = found
+    request = InferenceRequest({form.quick.name: array}, len(array), form.names, identifier)
+    return Bound(request, form.wanted)
+
+
 def parse(body: bytes, header_length: str | None = None) -> Envelope:
     """The envelope of a request body; `header_length` is the header `Inference-Header-Content-Length`, if sent."""
     size = len(body) if header_length is None else _length(header_length, len(body))
@@ -69,7 +79,21 @@ def parse(body: bytes, header_length: str | None = None) -> Envelope:
         return Envelope("", (), (), {"binary_data_output": True}, tail, raw=True)
     if size == 0:
         raise InvalidInput("the body is empty: a JSON object with inputs is needed")
-    document = strict_json.loads(body if size == len(body) else body[:size])
+    if header_length is None:
+        return _envelope(body, tail)
+    head = body[:size]
+    known = _heads.get(head)
+    if known is None:
+        known = _envelope(head, memoryview(b""))
+        if size <= _LONGEST_HEAD:
+            if len(_heads) >= _MOST_HEADS:
+                _heads.clear()
+            _heads[head] = known
+    return replace(known, tail=tail)
+
+
+def _envelope(text: bytes, tail: memoryview) -> Envelope:
+    document = strict_json.loads(text)
     if not isinstance(document, dict):
         raise InvalidInput("the body must be a JSON object")
     inputs = _objects(document, "inputs")
@@ -189,18 +213,26 @@ def check_outputs(outputs: Tensors, signature: Signature, *, rows: int, limit: i
         found = outputs.get(spec.name)
         if found is None or found.ndim == 0 or len(found) != rows:
             raise UnusableOutput(f"the model gave no output {spec.name} for each row", field=spec.name)
-        if found.dtype.kind == "f" and not np.isfinite(found).all():
+        kind = found.dtype.kind
+        if kind == "O":
+            texts = found.ravel().tolist()
+            if not _TEXT.issuperset(map(type, texts)):
+                raise UnusableOutput(f"output {spec.name} holds something other than text", field=spec.name)
+            size += sum(map(len, texts))
+            continue
+        if kind == "f" and not np.isfinite(found).all():
             row = int(np.argmax(~np.isfinite(found.reshape(rows, -1)).all(axis=1)))
             raise UnusableOutput(f"row {row} of {spec.name} is NaN or infinite", field=spec.name, row=row)
-        if found.dtype.kind == "O" and not set(map(type, found.ravel().tolist())) <= {str}:
-            raise UnusableOutput(f"output {spec.name} holds something other than text", field=spec.name)
-        size += found.nbytes if found.dtype.kind != "O" else sum(map(len, found.ravel().tolist()))
+        size += found.nbytes
     if size > limit:
         raise UnusableOutput(f"the outputs have {size} bytes, more than the limit of {limit}")
 
 
-def encode(bound: Bound, route: Route, identifier: UUID, outputs: Tensors) -> tuple[list[tuple[str, str]], bytes]:
+def encode(bound: Bound, route: Route, identifier: str, outputs: Tensors) -> tuple[list[tuple[str, str]], bytes]:
     """Protocol headers and body of the answer. The id is the request's own, or the prediction's."""
+    form = oip_forms.of(route.version)
+    if bound.wanted is form.wanted:
+        return list(JSON_HEADERS), oip_forms.answer(form, bound.request.request_id or identifier, outputs)
     signature = route.version.signature
     specs = {spec.name: spec for spec in signature.outputs}
     described: list[dict[str, Any]] = []
@@ -215,12 +247,12 @@ def encode(bound: Bound, route: Route, identifier: UUID, outputs: Tensors) -> tu
             tails.append(tensors.to_binary(array, datatype))
             item["parameters"] = {"binary_data_size": len(tails[-1])}
         else:
-            item["data"] = _listed(array)
+            item["data"] = oip_forms.listed(array)
         described.append(item)
     document = {
         "model_name": route.version.model,
         "model_version": str(route.version.number),
-        "id": bound.request.request_id or str(identifier),
+        "id": bound.request.request_id or identifier,
         "outputs": described,
     }
     head = orjson.dumps(document, option=_NUMBERS)
@@ -228,13 +260,6 @@ def encode(bound: Bound, route: Route, identifier: UUID, outputs: Tensors) -> tu
         return list(JSON_HEADERS), head
     headers = [("Content-Type", "application/octet-stream"), ("Inference-Header-Content-Length", str(len(head)))]
     return headers, b"".join([head, *tails])
-
-
-def _listed(array: tensors.Array) -> Any:
-    if array.dtype.kind == "O" or array.dtype.itemsize < 4:
-        # orjson writes neither text arrays nor the narrowest floats itself.
-        return array.ravel().tolist()
-    return np.ascontiguousarray(array).reshape(-1)
 
 
 def best_classes(array: tensors.Array, count: int, signature: Signature) -> tensors.Array:

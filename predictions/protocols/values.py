@@ -10,7 +10,7 @@ from models_registry.runtime.signature import Signature, Tensors, TensorSpec
 from monitoring.records import MAX_VALUES, Value
 
 #: Longer text is cut: it is searched by its beginning.
-MAX_TEXT = 256
+MAX_TEXT = 1000
 #: Outputs keep at least so many places beside a wide input.
 OUTPUT_SHARE = 16
 

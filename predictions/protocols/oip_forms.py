@@ -1,0 +1,97 @@
+"""What requests to a version and answers of it have in common, worked out once per version instead of once per call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+
+from models_registry.routing import Version
+from models_registry.runtime.signature import Tensors, TensorSpec
+from models_registry.runtime.tensors import Array
+from predictions.protocols import oip_quick
+
+#: Versions that are remembered; far more than a process has loaded.
+MOST = 10_000
+
+_NUMBERS = orjson.OPT_SERIALIZE_NUMPY
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One output as it was asked for; `classes` > 0 asks for so many of the best classes instead of values."""
+
+    name: str
+    binary: bool = False
+    classes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Of one version: its input where requests can be read in one go, all of its outputs as JSON, and the answer's
+    text around names and values."""
+
+    version: Version
+    quick: TensorSpec | None
+    wanted: tuple[Wanted, ...]
+    names: tuple[str, ...]
+    head: bytes
+    outputs: tuple[tuple[str, bytes], ...]
+
+
+def of(version: Version) -> Form:
+    """The form of a version; remembered as long as the version is the same object."""
+    form = _forms.get(id(version))
+    if form is None or form.version is not version:
+        if len(_forms) >= MOST:
+            _forms.clear()
+        form = _forms[id(version)] = _made(version)
+    return form
+
+
+_forms: dict[int, Form] = {}
+
+
+def _made(version: Version) -> Form:
+    signature = version.signature
+    names = tuple(spec.name for spec in signature.outputs)
+    head = orjson.dumps({"model_name": version.model, "model_version": str(version.number)})
+    return Form(
+        version=version,
+        quick=signature.inputs[0] if oip_quick.takes(signature) else None,
+        wanted=tuple(map(Wanted, names)),
+        names=names,
+        head=head[:-1] + b',"id":',
+        outputs=tuple((spec.name, _begun(spec)) for spec in signature.outputs),
+    )
+
+
+def _begun(spec: TensorSpec) -> bytes:
+    return orjson.dumps({"name": spec.name, "datatype": spec.datatype})[:-1] + b',"shape":'
+
+
+def answer(form: Form, identifier: str, outputs: Tensors) -> bytes:
+    """The body of the answer with all outputs as JSON; as `oip.encode` writes it, which does not know the version."""
+    parts = [form.head, orjson.dumps(identifier), b',"outputs":[']
+    between = b""
+    for name, begun in form.outputs:
+        array = outputs[name]
+        parts += (between, begun, orjson.dumps(array.shape), b',"data":', dumps(array), b"}")
+        between = b","
+    parts.append(b"]}")
+    return b"".join(parts)
+
+
+def listed(array: Array) -> Any:
+    """The elements in order, as what orjson writes."""
+    if array.dtype.kind == "O" or array.dtype.itemsize < 4:
+        # orjson writes neither text arrays nor the narrowest floats itself.
+        return array.ravel().tolist()
+    return np.ascontiguousarray(array).reshape(-1)
+
+
+def dumps(array: Array, dump: Callable[..., bytes] = orjson.dumps) -> bytes:
+    return dump(listed(array), option=_NUMBERS)
