@@ -52,6 +52,8 @@ class _Registered:
     running: Future[Part] | None = None
     asked_at: float = 0.0
     last: bool | None = None
+    state: State | None = None
+    since: float = 0.0
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "health"))
 
 
@@ -98,6 +100,12 @@ def report() -> dict[str, Any]:
     return report
 
 
+def since() -> dict[str, float]:
+    """When each part came into its state, in seconds since the epoch, as this process has noticed it."""
+    with _lock:
+        return {part.name: part.since for part in _parts.values() if part.state is not None}
+
+
 def states() -> dict[str, bool]:
     """Whether each part is ok, as last heard; asks anew without waiting. A part not heard of yet is left out."""
     with _lock:
@@ -122,9 +130,16 @@ def _ask(part: _Registered) -> Future[Part]:
 
 
 def _judge(part: _Registered, future: Future[Part]) -> Part:
+    found = _heard(future)
+    if future.done():
+        part.is_passed = part.is_passed or found.state is not State.DOWN
+    if found.state is not part.state:
+        part.state, part.since = found.state, time.time()
+    return found
+
+
+def _heard(future: Future[Part]) -> Part:
     if not future.done():
         return Part(State.DOWN, f"no answer within {LIMIT_S:g} s")
     error = future.exception()
-    found = Part(State.DOWN, f"{type(error).__name__}: {error}"[:300]) if error else future.result()
-    part.is_passed = part.is_passed or found.state is not State.DOWN
-    return found
+    return Part(State.DOWN, f"{type(error).__name__}: {error}"[:300]) if error else future.result()
