@@ -7,14 +7,13 @@ from typing import Any, Never
 
 from django.conf import settings
 from django.http import HttpResponse, JsonResponse
-from django_prometheus.exports import ExportToDjangoView
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from monitoring import health
+from monitoring import exposition, health
 from monitoring.api import shapes
 
 
@@ -60,8 +59,7 @@ class Metrics(APIView):
 
     @extend_schema(operation_id="metrics", responses={(200, "text/plain"): OpenApiResponse(str)})
     def get(self, request: Request) -> HttpResponse:
-        response: HttpResponse = ExportToDjangoView(request)
-        return response
+        return HttpResponse(exposition.page(), content_type=exposition.CONTENT_TYPE)
 
     def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> Never:
         # Without a key this would be 401; nobody is asked to log in here.
