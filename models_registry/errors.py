@@ -92,6 +92,10 @@ class ModelUnavailable(Unavailable):
     code = "model_unavailable"
 
 
+class CircuitOpen(ModelUnavailable):
+    """The version's process died several times in a row: it is left alone for a moment, and then one call tries."""
+
+
 class OutcomeUnknown(Unavailable):
     """The commit was not confirmed in time; the prediction may have been accepted under the minted id."""
 

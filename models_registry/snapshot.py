@@ -29,6 +29,7 @@ from models_registry.response_cache import ResponseCache
 from models_registry.routing import Entry, Route, Version
 from models_registry.runtime.predictor import Predictor
 from monitoring.background import Background, Ticker
+from monitoring.breaker import Circuit
 
 __all__ = ["Principal", "Snapshot", "authenticate", "background", "current", "find", "predictor", "principal_of"]
 
@@ -189,6 +190,12 @@ def unloadable() -> Mapping[UUID, str]:
 def is_warm(version: Version) -> bool:
     """Whether the version is loaded in this process."""
     return version.id in _holder.loaded.ready
+
+
+def circuits() -> dict[UUID, Circuit]:
+    """What the circuits of the versions loaded here do with callers; compiled ones have no process that could die."""
+    ready = list(_holder.loaded.ready.items())
+    return {version: breaker.circuit() for version, one in ready if (breaker := getattr(one, "breaker", None))}
 
 
 def loaded_count() -> int:

@@ -24,7 +24,8 @@ class Circuit(Enum):
 class Breaker:
     """Closed until `failures` in a row; then open for `pause_s` seconds, after which one caller may try.
 
-    `probed`: no caller may try; it stays open until `succeeded()` is told by whoever asks in the background.
+    `probed`: no caller may try; it stays open until `succeeded()` is told by whoever asks in the background. Each
+    failure of a caller who tried doubles the pause, up to `longest_pause_s` (absent: it stays as it is).
     """
 
     def __init__(
@@ -32,11 +33,13 @@ class Breaker:
         *,
         failures: int = 3,
         pause_s: float = 1.0,
+        longest_pause_s: float | None = None,
         probed: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._most = failures
         self._pause_s = pause_s
+        self._longest_pause_s = longest_pause_s or pause_s
         self._clock = clock
         self._lock = threading.Lock()
         self._failed = 0
@@ -73,7 +76,8 @@ class Breaker:
             self._failed += 1
             self._is_tried = False
             if self._failed >= self._most:
-                self._open_until = self._clock() + self._pause_s
+                pause_s = self._pause_s * 2 ** min(self._failed - self._most, 30)
+                self._open_until = self._clock() + min(pause_s, self._longest_pause_s)
             return self._failed == self._most
 
     def circuit(self) -> Circuit:

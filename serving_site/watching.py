@@ -27,6 +27,7 @@ def connect() -> None:
     metrics.provide(metrics.OPEN_PREDICTIONS, open_predictions)
     metrics.provide(metrics.LOADED_MODELS, lambda: {(): snapshot.loaded_count()})
     metrics.provide(metrics.MODEL_MEMORY, model_memory)
+    metrics.provide(metrics.VERSION_CIRCUIT, version_circuits)
     metrics.provide(metrics.CACHE_BYTES, lambda: {(): snapshot.answers().octets})
     metrics.provide(metrics.SNAPSHOT_AGE, snapshot_age)
     metrics.provide(metrics.PART_OK, parts)
@@ -78,6 +79,16 @@ def model_memory() -> dict[tuple[str, ...], float]:
         (version.project, version.model, str(version.number)): snapshot.predictor(version, wait=0).memory_bytes()
         for version in snapshot.current().versions.values()
         if snapshot.is_warm(version)
+    }
+
+
+def version_circuits() -> dict[tuple[str, ...], float]:
+    """Of native versions loaded here, whether their process is asked."""
+    versions = snapshot.current().versions
+    return {
+        (version.project, version.model, str(version.number)): circuit.value
+        for identifier, circuit in snapshot.circuits().items()
+        if (version := versions.get(identifier)) is not None
     }
 
 

@@ -1,12 +1,14 @@
 """Versions that did not compile: they predict in a child process of their own that keeps the model loaded.
 
-A model that hangs, crashes or takes too much memory fails its own call; its child is replaced and loads again.
+A model that hangs, crashes or takes too much memory fails its own call; its child is replaced and loads again. While
+it keeps dying, calls are refused at once for a moment, so that starting children takes no processor from others.
 """
 
 from __future__ import annotations
 
 import importlib
 import logging
+import math
 import os
 import threading
 import time
@@ -20,11 +22,16 @@ from models_registry import errors
 from models_registry.runtime.bisection import rows_of
 from models_registry.runtime.sandbox import Limits, Sandbox
 from models_registry.runtime.signature import Signature, Tensors
+from monitoring.breaker import Breaker
 
 logger = logging.getLogger(__name__)
 
 #: Seconds a child may take to import its library and load the model; importing scikit-learn alone takes three.
 LOAD_LIMIT_S = 60.0
+
+#: Deaths of the child in a row that open the circuit, and seconds until one call tries, first and at most.
+DEATHS = 5
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 15.0
 
 _UNLOADED = "unloaded"
 _loaded: dict[tuple[str, str], Callable[[Tensors], Tensors]] = {}
@@ -43,20 +50,28 @@ class NativePredictor:
         self._sandbox = Sandbox(Limits(memory_bytes=memory_limit))
         self._pid = 0
         self._closed = False
+        self.breaker = Breaker(failures=DEATHS, pause_s=FIRST_PAUSE_S, longest_pause_s=LONGEST_PAUSE_S)
 
     def load(self) -> None:
         """Start the child and load the model, unless it is loaded. Raises `ModelRaised` and what its death raises."""
         self._pid = self._sandbox.call(_load, *self._model, self.signature, timeout=LOAD_LIMIT_S)
 
     def predict(self, inputs: Tensors, *, timeout: float) -> Tensors:
-        """As the contract says; also raises `Unavailable` when other calls or a reload held the child too long."""
+        """As the contract says; also raises `Unavailable` when other calls or a reload held the child too long, and
+        `CircuitOpen` while it keeps dying."""
+        if not self.breaker.admits():
+            raise self._refusal()
         started = time.monotonic()
         try:
             outputs = self._sandbox.call(_predict, *self._model, dict(inputs), timeout=timeout)
             if outputs == _UNLOADED:
                 self._load_again()
                 outputs = self._sandbox.call(_predict, *self._model, dict(inputs), timeout=timeout)
+        except (errors.ModelRaised, errors.UnusableOutput):
+            self.breaker.succeeded()  # the process lives
+            raise
         except (errors.ProcessCrashed, errors.PredictionTimeout, errors.ResourceExhausted) as error:
+            self._died(error)
             logger.warning(
                 "a native model's process failed after %.3f s: %s",
                 time.monotonic() - started,
@@ -67,6 +82,7 @@ class NativePredictor:
             raise
         if outputs == _UNLOADED:
             raise errors.Unavailable("the model's process is being replaced", retry_after=1)
+        self.breaker.succeeded()
         return _checked(outputs, self.signature, rows_of(inputs))
 
     def memory_bytes(self) -> int:
@@ -81,10 +97,20 @@ class NativePredictor:
         self._closed = True
         self._sandbox.close()
 
+    def _refusal(self) -> errors.CircuitOpen:
+        wait = math.ceil(max(1.0, self.breaker.retry_after()))
+        return errors.CircuitOpen(f"the model's process keeps dying; it is tried again in {wait} s", retry_after=wait)
+
+    def _died(self, error: errors.DomainError) -> None:
+        """A death counts; a call that took too long was killed by us, and says less about the version."""
+        if not isinstance(error, errors.PredictionTimeout) and self.breaker.failed():
+            logger.error("a native model's process keeps dying", extra={"action": "version_circuit_opened"})
+
     def _load_again(self) -> None:
         try:
             self.load()
         except errors.DomainError as error:
+            self._died(error)
             raise errors.Unavailable(
                 f"the model's process could not be replaced: {error.message}", retry_after=2
             ) from error

@@ -83,3 +83,19 @@ def test_it_says_what_it_does_with_callers_and_until_when() -> None:
     breaker.succeeded()
     assert breaker.circuit() is Circuit.CLOSED
     assert breaker.retry_after() == 0.0
+
+
+def test_each_failed_try_doubles_the_pause_up_to_the_longest():
+    clock = Clock()
+    breaker = Breaker(failures=2, pause_s=1.0, longest_pause_s=3.0, clock=clock)
+    pauses = []
+    for _ in range(6):
+        breaker.failed()
+        pauses.append(breaker.retry_after())
+        clock.now += breaker.retry_after()
+        assert breaker.admits()
+    assert pauses == [0.0, 1.0, 2.0, 3.0, 3.0, 3.0]
+    assert breaker.succeeded() is True
+    breaker.failed()
+    breaker.failed()
+    assert breaker.retry_after() == 1.0
