@@ -32,6 +32,8 @@ LASTING = (
     (300.0, timedelta(hours=26)),
     (3600.0, timedelta(days=8)),
 )
+#: Labels of one metric that are told apart.
+MOST_LABELS = 64
 #: Histograms whose sums over all versions are kept.
 _KEPT = (metrics.QUEUE_SECONDS, metrics.INFERENCE_SECONDS, metrics.BATCH_ROWS)
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -100,10 +102,14 @@ def _of_kind(kind: str) -> Iterable[Declared]:
 
 
 def _sums(metric: Declared, reading: Mapping[tuple[str, ...], float]) -> dict[str, float]:
-    """Values by label, joined with a blank; what is labelled by project and version is one sum."""
-    if "project" in metric.labels:
-        return {"": sum(reading.values())} if reading else {}
-    return {" ".join(labels): value for labels, value in list(reading.items())[:64]}
+    """Values by label, joined with a blank; those of all projects, models and versions are added up."""
+    places = [place for place, label in enumerate(metric.labels) if label not in ("project", "model", "version")]
+    sums: dict[str, float] = {}
+    for labels, value in reading.items():
+        name = " ".join(labels[place] for place in places)
+        if name in sums or len(sums) < MOST_LABELS:
+            sums[name] = sums.get(name, 0.0) + value
+    return sums
 
 
 def _added(children: Iterable[tuple[list[int], float]], metric: Declared) -> list[float]:

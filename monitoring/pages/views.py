@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin
@@ -11,25 +12,37 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from monitoring.pages import analysis, errors, links, overview, performance
+from monitoring.pages import analysis, errors, links, overview, performance, status
 from monitoring.pages import asked as asking
 from monitoring.pages.asked import Asked, Choices, InvalidFilter
 from monitoring.pages.seen import Seen
 from monitoring.pages.sheet import Sheet
 
-#: Path → title, what it answers, what composes it.
-PAGES: dict[str, tuple[str, str, Callable[[Seen], Sheet]]] = {
-    "overview": ("System overview", "Is it well, how much comes in, what waits, what is used.", overview.page),
-    "predictions": ("Prediction analysis", "Which models answer, and what they answer.", analysis.page),
-    "performance": ("Performance", "How long predictions take, and where the time goes.", performance.page),
-    "errors": ("Errors", "Which errors, of which versions, since when.", errors.page),
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`refresh_s`: seconds between two looks, 0 as the period says; one without filters shows all there is."""
+
+    title: str
+    compose: Callable[[Seen], Sheet]
+    refresh_s: int = 0
+    has_filters: bool = True
+
+
+#: Path → page, in the order of the tabs.
+PAGES = {
+    "overview": Page("System overview", overview.page),
+    "predictions": Page("Prediction analysis", analysis.page),
+    "performance": Page("Performance", performance.page),
+    "errors": Page("Errors", errors.page),
+    "status": Page("Status", status.page, refresh_s=2, has_filters=False),
 }
 PERMISSION = "monitoring.view_recordrow"
 
 
 def page(request: HttpRequest, name: str) -> HttpResponse:
     """A page with its first figures inside, so that it needs no second request to show something."""
-    title, says, _ = _allowed(request, name)
+    shown = _allowed(request, name)
     try:
         asked, choices = asking.read(request.GET.dict())
         fault = ""
@@ -38,16 +51,15 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
         fault = f"{error.field}: {error}"
     document = _document(name, asked)
     context = {
-        "title": title,
-        "says": says,
+        "title": shown.title,
         "name": name,
         "asked": asked,
         "choices": choices,
         "fault": fault,
         "periods": asking.PERIODS.values(),
         "query": links.query(asked),
-        "tabs": [(path, shown[0]) for path, shown in PAGES.items()],
-        "filters": _filters(asked, choices),
+        "tabs": [(path, one.title) for path, one in PAGES.items()],
+        "filters": _filters(asked, choices) if shown.has_filters else [],
         "document": document,
         "source": f"{reverse('watch-figures', args=[name])}?{links.query(asked)}",
     }
@@ -66,7 +78,7 @@ def figures(request: HttpRequest, name: str) -> JsonResponse:
     return JsonResponse(_document(name, asked), headers={"Cache-Control": "no-store"})
 
 
-def _allowed(request: HttpRequest, name: str) -> tuple[str, str, Callable[[Seen], Sheet]]:
+def _allowed(request: HttpRequest, name: str) -> Page:
     if not request.user.has_perm(PERMISSION):
         raise PermissionDenied
     if name not in PAGES:
@@ -76,9 +88,9 @@ def _allowed(request: HttpRequest, name: str) -> tuple[str, str, Callable[[Seen]
 
 def _document(name: str, asked: Asked) -> dict[str, Any]:
     return {
-        **PAGES[name][2](Seen(asked)).as_json(),
+        **PAGES[name].compose(Seen(asked)).as_json(),
         "period": asked.period.name,
-        "refresh_s": asked.period.refresh_s,
+        "refresh_s": PAGES[name].refresh_s or asked.period.refresh_s,
         "until": asked.until.isoformat(),
         "conditions": dict(asked.conditions),
         "time": links.time_conditions(asked),

@@ -1,8 +1,8 @@
 /* Draws a monitoring page from its figures and asks for them again; a click on a chart leads to the records behind it. */
 (() => {
   "use strict";
-  /* After so many rounds nobody may be looking any more: the page stops and says so. */
-  const MOST_ROUNDS = 360;
+  /* After so long nobody may be looking any more: the page stops and says so. */
+  const MOST_S = 3600;
   const TONES = ["good", "warn", "bad", "mute"];
   const root = document.getElementById("watching");
   const freshness = document.getElementById("freshness");
@@ -277,7 +277,7 @@
   /* One request at a time; slower after failures; none while nobody sees the page, nor without end. */
   function plan() {
     clearTimeout(timer);
-    if (rounds >= MOST_ROUNDS) stop("Stopped after a while");
+    if (rounds * figures.refresh_s >= MOST_S) stop("Stopped after a while");
     if (paused || document.hidden) return;
     timer = setTimeout(refresh, figures.refresh_s * 1000 * Math.min(8, 2 ** failures));
   }
