@@ -21,12 +21,16 @@ def recording() -> list[Background]:
 
 
 def log_lines(service: str) -> list[Background]:
-    """The thread that spools what this process logs, under the name of its kind: web, worker, keeper, beat."""
+    """What spools this process's lines and, where an endpoint is set, exports its spans, under the name of its kind:
+    web, worker, keeper, beat, server."""
     from django.conf import settings
 
+    from monitoring import tracing
     from monitoring.logs.outlet import Outlet
 
-    return [Outlet(settings.LOG_SPOOL_DIR, limit=settings.SERVING["LOG_SPOOL_LIMIT"], service=service)]
+    limits = settings.SERVING
+    outlet = Outlet(settings.LOG_SPOOL_DIR, limit=limits["LOG_SPOOL_LIMIT"], service=service)
+    return [outlet, *tracing.background(limits["OTEL_EXPORTER_OTLP_ENDPOINT"], service=service)]
 
 
 def log_shipping() -> list[Background]:

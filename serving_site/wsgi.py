@@ -19,6 +19,7 @@ from django.core.wsgi import get_wsgi_application
 django_application = get_wsgi_application()
 
 from models_registry import errors  # noqa: E402 - models are importable only once Django is set up
+from monitoring import tracing  # noqa: E402
 from predictions import places  # noqa: E402
 from predictions.online.lane import Lane, declared_length  # noqa: E402
 from predictions.queued.lane import Lane as QueuedLane  # noqa: E402
@@ -110,6 +111,16 @@ _queued_lane = QueuedLane(bounded_django, render_error=partial(render, path="/v1
 _lane = Lane(_queued_lane, render_error=render)
 
 
+def _is_traced(environ: Environ) -> bool:
+    """Requests that bring ids, queued ones, which go on elsewhere, and all of them where spans are made."""
+    return (
+        "HTTP_TRACEPARENT" in environ
+        or "HTTP_X_REQUEST_ID" in environ
+        or environ["PATH_INFO"].startswith("/v1/")
+        or tracing.is_on()
+    )
+
+
 def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """Every request of the site."""
     if environ["PATH_INFO"] in LIVE_PATHS and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
@@ -119,7 +130,10 @@ def application(environ: Environ, start_response: StartResponse) -> Iterable[byt
     draining.enter(thread)
     body = environ["wsgi.input"] = draining.Body(environ["wsgi.input"])
     try:
-        return _lane(environ, start_response)
+        if not _is_traced(environ):
+            return _lane(environ, start_response)
+        with tracing.request(environ, start_response) as answer:
+            return _lane(environ, answer)
     finally:
         draining.leave(thread)
         if body.octets > memory.LARGE or "HTTP_CONTENT_ENCODING" in environ:

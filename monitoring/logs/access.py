@@ -18,6 +18,11 @@ access = logging.getLogger("monitoring.access")
 PROBES = ("/health/", "/metrics")
 
 
+def _trace(request: HttpRequest) -> context.Trace:
+    parent = context.parse_trace(request.headers.get("traceparent"))
+    return context.continued(parent) if parent else context.new_trace()
+
+
 class AccessLog:
     """Django middleware: takes or mints the ids of request and trace, answers the former, and logs one line."""
 
@@ -27,8 +32,8 @@ class AccessLog:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
         request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        parent = context.parse_trace(request.headers.get("traceparent"))
-        trace = context.continued(parent) if parent else context.new_trace()
+        # In front of Django the request may have been given its trace already.
+        trace = context.trace.get() or _trace(request)
         started = time.perf_counter()
         outer = context.prediction_id.set("")
         try:

@@ -50,8 +50,8 @@ def parse_trace(traceparent: str | None) -> Trace | None:
 
 
 def new_trace() -> Trace:
-    """A trace that begins here."""
-    return Trace(os.urandom(16).hex(), os.urandom(8).hex())
+    """A trace that begins here; nobody asked for its spans."""
+    return Trace(os.urandom(16).hex(), os.urandom(8).hex(), sampled=False)
 
 
 def continued(parent: Trace) -> Trace:

@@ -15,7 +15,7 @@ from models_registry import errors, snapshot
 from models_registry.principals import Principal
 from models_registry.runtime.predictor import Predictor
 from models_registry.runtime.signature import Tensors
-from predictions import places
+from predictions import places, telling
 from predictions.online import counting, recording
 from predictions.online.recording import Call
 from predictions.protocols import cache_control, encodings, oip
@@ -163,6 +163,7 @@ def _failed(call: Call, error: Exception) -> Exception:
         counting.refused(full.code, call.route)
         return full
     counting.failed(call, code)
+    telling.failed(call.route.version, code, prediction_id=call.id)
     if isinstance(error, errors.DomainError):
         error.prediction_id = call.id
     return error

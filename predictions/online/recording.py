@@ -14,6 +14,7 @@ from models_registry.routing import Route, Version
 from models_registry.runtime.signature import Signature, Tensors, TensorSpec
 from monitoring import keeping, records, spooling
 from monitoring.ids import mint
+from monitoring.logs import context
 from monitoring.spool import SpoolFull
 
 #: Longest error text that is kept, in characters.
@@ -78,6 +79,7 @@ def keep(call: Call, error: BaseException | None = None) -> None:
         cached=call.cached,
         inputs=_kept(version.signature.inputs, call.inputs, inputs),
         outputs=_kept(version.signature.outputs, call.outputs, outputs),
+        trace_id=context.trace_id(),
     )
     try:
         spooling.append(records.encode_call(spooled))

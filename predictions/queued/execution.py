@@ -23,6 +23,7 @@ from models_registry.runtime import bisection
 from models_registry.runtime.predictor import Predictor
 from models_registry.runtime.signature import Tensors
 from monitoring import metrics
+from predictions import telling
 from predictions.models import Prediction
 from predictions.protocols import instances
 from predictions.queued import aftermath, answers, ledger, nudges
@@ -59,6 +60,7 @@ def _run_version(rows: list[Claimed]) -> None:
     if version is None:
         _put_off(rows, f"version {rows[0].version} of {rows[0].model} is not in the registry any more")
         return
+    began = time.time()
     with LEASES.held(fence, ids, seconds=LOAD_WAIT_S + version.hard_limit_s + MARGIN_S):
         try:
             predictor = snapshot.predictor(version, wait=LOAD_WAIT_S)
@@ -77,6 +79,7 @@ def _run_version(rows: list[Claimed]) -> None:
         answers.keep(version, ran.outputs)
         ledger.release(fence, [row.id for row in ran.later], delay_s=ran.pause_s)
         _run_alone_next(fence, ran.unclear, version)
+        telling.ran(version, rows, ran.endings, began=began)
 
 
 @dataclass(slots=True)
