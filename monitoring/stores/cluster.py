@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from http import HTTPStatus
@@ -23,6 +24,9 @@ ANSWER_S = 5.0
 GUARD = Guard(
     "elasticsearch", refusal=NotReached, is_failure=lambda error: isinstance(error, (NotReached, ConnectionTimeout))
 )
+
+# The pool tells of every question that fails; the guard tells when it begins and ends.
+logging.getLogger("elastic_transport.node_pool").setLevel(logging.ERROR)
 
 _lock = threading.Lock()
 _stores: dict[int, ElasticStore] = {}
