@@ -1,20 +1,19 @@
-"""Where SQLite and PostgreSQL differ, in one place: clocks, lists of ids, locks, and one writer at a time."""
+"""Where SQLite and PostgreSQL differ, in one place: clocks, lists of ids, locks, and how values travel."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import OperationalError, connection, transaction
+import psycopg
+from django.db import connection
 
-#: Seconds a writer waits for the one before it (SQLite); beyond it the database counts as locked.
-WRITER_WAIT_S = 5.0
+from monitoring.one_writer import writing
 
-_writer = threading.Lock()
+__all__ = ["as_moment", "as_uuid", "dialect", "execute", "fetch", "writing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +64,16 @@ def dialect() -> Dialect:
     return _POSTGRESQL if connection.vendor == "postgresql" else _SQLITE
 
 
-@contextmanager
-def writing() -> Iterator[None]:
-    """One short write transaction. SQLite has one writer: threads queue here fairly instead of polling its lock.
+def fetch(sql: str, params: Any) -> list[tuple[Any, ...]]:
+    """Run one statement and return all its rows.
 
-    Raises `OperationalError` when the lock is not had in time.
+    On PostgreSQL with binary parameters and answers, which Django's own cursor writes and reads as text: an id costs
+    a third of it, and bytes need no escapes.
     """
     if connection.vendor == "postgresql":
-        with transaction.atomic():
-            yield
-        return
-    if not _writer.acquire(timeout=WRITER_WAIT_S):
-        raise OperationalError("database is locked: another writer did not finish in time")
-    try:
-        with transaction.atomic():
-            yield
-    finally:
-        _writer.release()
-
-
-def fetch(sql: str, params: Any) -> list[tuple[Any, ...]]:
-    """Run one statement and return all its rows."""
+        connection.ensure_connection()
+        with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+            return list(cursor.execute(sql, params, binary=True).fetchall())
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return list(cursor.fetchall())
@@ -101,3 +89,8 @@ def execute(sql: str, params: Any) -> int:
 def as_uuid(value: Any) -> UUID:
     """An id as a raw cursor gives it."""
     return value if isinstance(value, UUID) else UUID(hex=value)
+
+
+def as_moment(value: Any) -> Any:
+    """A time, or None, as a raw cursor gives it: SQLite keeps text in UTC."""
+    return datetime.fromisoformat(value).replace(tzinfo=UTC) if type(value) is str else value

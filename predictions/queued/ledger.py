@@ -1,4 +1,4 @@
-"""The promise, as SQL: accept, claim, renew, settle, release, cancel. The keeper's verbs are in `sweeps`.
+"""The promise, as SQL: claim, renew, settle, release, cancel. (To accept: `acceptance`; the keeper's verbs: `sweeps`.)
 
 Every verb is one conditional statement whose rows decide. Whatever ends a row names the states it leaves and clears
 the fence in the same UPDATE, so the first ending wins and a late settle hits nothing.
@@ -10,75 +10,48 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import DataError, IntegrityError
+from django.db import connection
 
-from models_registry import errors
 from predictions.models import Prediction
-from predictions.queued.database import as_uuid, dialect, execute, fetch, writing
+from predictions.queued.acceptance import TABLE, Accepted, Draft, accept, standing
+from predictions.queued.database import as_moment, as_uuid, dialect, execute, fetch, writing
 
-TABLE = Prediction._meta.db_table
-
-#: Seconds after which the keeper sends a nudge for a row whose first hint went missing.
-FIRST_SEND_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """One request on its way to become a row. `input` is the input object as JSON."""
-
-    id: UUID
-    project_id: int
-    project: str
-    key: str
-    request_id: str
-    model: str
-    version: int
-    version_id: UUID
-    digest: str
-    route: str
-    pool: str
-    priority: str
-    rows: int
-    input: bytes
-    deadline_s: float
-    idempotency_key: str | None = None
-    body_hash: str = ""
-    subject: str = ""
-    cache: str = ""
-    traceparent: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The row that stands for a draft: its own, or (`replayed`) the one an earlier request made with its key."""
-
-    id: UUID
-    accepted_at: datetime
-    deadline_at: datetime
-    replayed: bool = False
+__all__ = ["TABLE", "Accepted", "Claimed", "Draft", "Settled", "accept", "claim", "settle", "standing"]
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A row this process may run until its lease ends; writes need `fence`."""
+    """A row this process may run until its lease ends; writes need `fence`. All that its answer shows is here."""
 
     id: UUID
     fence: UUID
+    project_id: int
     project: str
     model: str
     version: int
     version_id: UUID
+    digest: str
+    pool: str
+    priority: str
+    protocol: str
     rows: int
     input: bytes
     alone: bool
     attempts: int
+    accepted_at: datetime
+    deadline_at: datetime
+    started_at: datetime
     cache: str = ""
     traceparent: str = ""
+
+
+#: What a claim returns of each row, in the order of `Claimed` without its fence.
+_CLAIMED = [field.name for field in fields(Claimed) if field.name != "fence"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,81 +68,6 @@ class Settled:
     @property
     def status(self) -> str:
         return Prediction.Status.SUCCEEDED if self.output is not None else Prediction.Status.FAILED
-
-
-_BOUND = [
-    *("id", "project_id", "project", "key", "request_id", "model", "version", "version_id", "digest", "route"),
-    *("pool", "priority", "rows", "input", "idempotency_key", "body_hash", "cache", "subject", "traceparent"),
-]
-
-
-def accept(drafts: Sequence[Draft]) -> list[Accepted | Exception]:
-    """Insert all drafts in one statement: the commit is acceptance. One outcome per draft, in order.
-
-    Sorted by (project, key), because keys inserted in random order deadlock. Only a data error splits the group,
-    by halves, so that the one bad row fails alone; anything else fails all of them.
-    """
-    ordered = sorted(drafts, key=lambda draft: (draft.project_id, draft.idempotency_key or "", draft.id))
-    outcomes = _accept_or_split(ordered)
-    return [outcomes[draft.id] for draft in drafts]
-
-
-def _accept_or_split(drafts: Sequence[Draft]) -> dict[UUID, Accepted | Exception]:
-    try:
-        with writing():
-            _insert(drafts)
-            return _read_back(drafts)
-    except (DataError, IntegrityError, ValueError, OverflowError) as error:
-        if len(drafts) == 1:
-            return {drafts[0].id: errors.InvalidInput(f"the database cannot hold this request: {error}")}
-        half = len(drafts) // 2
-        return {**_accept_or_split(drafts[:half]), **_accept_or_split(drafts[half:])}
-
-
-def _insert(drafts: Sequence[Draft]) -> None:
-    sql = dialect()
-    row = f"({','.join(['%s'] * len(_BOUND))},'replicate','starting','','',{sql.now},{sql.later.format('%s')},"
-    row += f"{sql.later.format(FIRST_SEND_S)},0,0,0,FALSE)"
-    params: list[Any] = []
-    for draft in drafts:
-        values = [getattr(draft, name) for name in _BOUND]
-        params += [sql.id(value) if isinstance(value, UUID) else value for value in values]
-        params.append(draft.deadline_s)
-    columns = [*_BOUND, "protocol", "status", "error_code", "error", "accepted_at", "deadline_at", "next_send_at"]
-    columns += ["sends", "attempts", "inference_ms", "alone"]
-    names = ",".join(f'"{column}"' for column in columns)
-    values_sql = ",".join([row] * len(drafts))
-    execute(f"INSERT INTO {TABLE} ({names}) VALUES {values_sql} ON CONFLICT DO NOTHING", params)
-
-
-def _read_back(drafts: Sequence[Draft]) -> dict[UUID, Accepted | Exception]:
-    """Who was accepted, by minted id; then what stands under the keys of the others."""
-    rows = Prediction.objects.filter(id__in=[draft.id for draft in drafts])
-    found: dict[UUID, Accepted | Exception] = {
-        identifier: Accepted(identifier, accepted_at, deadline_at)
-        for identifier, accepted_at, deadline_at in rows.values_list("id", "accepted_at", "deadline_at")
-    }
-    for draft in drafts:
-        if draft.id not in found:
-            earlier = standing(draft.project_id, draft.idempotency_key, draft.body_hash)
-            found[draft.id] = earlier or errors.Unavailable("the request was not stored; send it again", retry_after=1)
-    return found
-
-
-def standing(project_id: int, idempotency_key: str | None, body_hash: str) -> Accepted | Exception | None:
-    """What stands under a key: the earlier acceptance, `InvalidInput` when its body differed, None when free."""
-    if idempotency_key is None:
-        return None
-    row = (
-        Prediction.objects.filter(project_id=project_id, idempotency_key=idempotency_key)
-        .values_list("id", "accepted_at", "deadline_at", "body_hash")
-        .first()
-    )
-    if row is None:
-        return None
-    if row[3] != body_hash:
-        return errors.InvalidInput("this Idempotency-Key was used with another request", field="Idempotency-Key")
-    return Accepted(row[0], row[1], row[2], replayed=True)
 
 
 def claim(ids: Sequence[UUID], *, lease_s: float, max_attempts: int) -> list[Claimed]:
@@ -192,29 +90,21 @@ def claim(ids: Sequence[UUID], *, lease_s: float, max_attempts: int) -> list[Cla
             lease_until = {sql.later.format("%(lease)s")},
             attempts = attempts + CASE WHEN status = 'processing' THEN 1 ELSE 0 END
         WHERE id IN (SELECT id FROM free)
-        RETURNING id, project, model, version, version_id, rows, input, alone, attempts, cache,
-            traceparent"""
+        RETURNING {",".join(_CLAIMED)}"""
     params = {"ids": sql.ids(ids), "fence": sql.id(fence), "lease": lease_s, "max_attempts": max_attempts}
     with writing():
         found = fetch(statement, params)
-    claimed = [
-        Claimed(
-            id=as_uuid(row[0]),
-            fence=fence,
-            project=row[1],
-            model=row[2],
-            version=row[3],
-            version_id=as_uuid(row[4]),
-            rows=row[5],
-            input=bytes(row[6]),
-            alone=bool(row[7]),
-            attempts=row[8],
-            cache=row[9],
-            traceparent=row[10],
-        )
-        for row in found
-    ]
-    return sorted(claimed, key=lambda row: row.id)
+    return sorted((_claimed(fence, row) for row in found), key=lambda row: row.id)
+
+
+def _claimed(fence: UUID, values: tuple[Any, ...]) -> Claimed:
+    row = dict(zip(_CLAIMED, values, strict=True))
+    for name in ("id", "version_id"):
+        row[name] = as_uuid(row[name])
+    for name in ("accepted_at", "deadline_at", "started_at"):
+        row[name] = as_moment(row[name])
+    row["input"], row["alone"] = bytes(row["input"]), bool(row["alone"])
+    return Claimed(fence=fence, **row)
 
 
 def renew(ids: Sequence[UUID], fences: Sequence[UUID], *, lease_s: float) -> int:
@@ -230,24 +120,56 @@ def renew(ids: Sequence[UUID], fences: Sequence[UUID], *, lease_s: float) -> int
     )
 
 
-def settle(fence: UUID, endings: Sequence[Settled]) -> set[UUID]:
-    """End claimed rows, each once; returns the ids that were still this fence's own."""
+def settle(fence: UUID, endings: Sequence[Settled]) -> dict[UUID, datetime]:
+    """End claimed rows, each once; returns those that were still this fence's own, with the time of their end."""
     if not endings:
-        return set()
-    sql = dialect()
-    values = ",".join(["(%s,%s,%s,%s,%s,%s,%s)"] * len(endings))
-    statement = f"""
-        WITH ended(prediction, ending, answer, code, reason, took, cached) AS (VALUES {values})
-        UPDATE {TABLE} SET status = ended.ending, output = CAST(ended.answer AS {sql.binary}),
-            error_code = ended.code, error = ended.reason, inference_ms = ended.took, cache = ended.cached,
-            completed_at = {sql.now}, fence = NULL, lease_until = NULL
-        FROM ended WHERE id = ended.prediction AND status = 'processing' AND fence = %s
-        RETURNING id"""
-    params: list[Any] = []
-    for end in endings:
-        params += [sql.id(end.id), end.status, end.output, end.error_code, end.error, end.inference_ms, end.cache]
+        return {}
     with writing():
-        return {as_uuid(row[0]) for row in fetch(statement, [*params, sql.id(fence)])}
+        if connection.vendor == "postgresql":
+            ((moment, ids),) = fetch(_SETTLE_ON_POSTGRESQL, [*_columns(endings), fence])
+            return dict.fromkeys(ids or (), moment)
+        return _settle_on_sqlite(fence, endings)
+
+
+def _columns(endings: Sequence[Settled]) -> list[list[Any]]:
+    return [[getattr(end, name) for end in endings] for name in _ENDING]
+
+
+#: What an ending sets, with PostgreSQL's type of it; `id` says where.
+_ENDING = {"id": "uuid", "status": "text", "output": "bytea", "error_code": "text", "error": "text"}
+_ENDING |= {"inference_ms": "float8", "cache": "text"}
+_ENDED = f"""UPDATE {TABLE} SET fence = NULL, lease_until = NULL, completed_at = """
+_SETTLE_ON_POSTGRESQL = f"""
+    WITH ended AS (
+        {_ENDED} statement_timestamp(), {",".join(f"{name} = e.{name}" for name in _ENDING if name != "id")}
+        FROM unnest({",".join(f"%s::{kind}[]" for kind in _ENDING.values())}) AS e({",".join(_ENDING)})
+        WHERE {TABLE}.id = e.id AND {TABLE}.status = 'processing' AND fence = %s
+        RETURNING {TABLE}.id)
+    SELECT statement_timestamp(), array_agg(id) FROM ended"""
+_SETTLE_ON_SQLITE = f"""
+    {_ENDED} %s, {",".join(f"{name} = %s" for name in _ENDING if name != "id")}
+    WHERE id = %s AND status = 'processing' AND fence = %s"""
+
+
+def _settle_on_sqlite(fence: UUID, endings: Sequence[Settled]) -> dict[UUID, datetime]:
+    """The same, as one statement that is compiled once; told apart row by row only where some were not ours."""
+    ((now,),) = fetch(f"SELECT {dialect().now % ()}", ())
+    rows = [(now, *values, end.id.hex, fence.hex) for end in endings for values in [_values(end)]]
+    with connection.cursor() as cursor:
+        cursor.execute("SAVEPOINT settling")
+        cursor.executemany(_SETTLE_ON_SQLITE, rows)
+        if cursor.rowcount == len(endings):
+            return dict.fromkeys((end.id for end in endings), as_moment(now))
+        cursor.execute("ROLLBACK TO settling")
+        return {
+            end.id: as_moment(now)
+            for end, row in zip(endings, rows, strict=True)
+            if cursor.execute(_SETTLE_ON_SQLITE, row).rowcount
+        }
+
+
+def _values(end: Settled) -> list[Any]:
+    return [getattr(end, name) for name in _ENDING if name != "id"]
 
 
 def release(

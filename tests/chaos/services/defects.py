@@ -39,7 +39,7 @@ def slow_workers() -> None:
         time.sleep(BEFORE_CLAIM_S)
         run(ids)
 
-    def settle_later(fence: Any, endings: Sequence[Any]) -> set[Any]:
+    def settle_later(fence: Any, endings: Sequence[Any]) -> Any:
         time.sleep(BEFORE_SETTLE_S)
         return settle(fence, endings)
 

@@ -22,7 +22,9 @@ PATH = "/v1/predictions"
 PROTOCOL = ("content-type", "content-length", "x-prediction-id", "x-request-id", "idempotency-replayed", "retry-after")
 PROTOCOL += ("www-authenticate",)
 #: What differs between two predictions: times, ids, and their places in the queue.
-_OWN = re.compile(rb'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|"queue":\{[^}]*\}')
+_OWN = re.compile(
+    rb'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|"queue":\{[^}]*\}'
+)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import time
 import pytest
 from django.db import connection
 
+from monitoring import one_writer
 from predictions.models import Prediction
-from predictions.queued import database
 from tests import cast
 from tests.integration.queued.test_door import ONE
 
@@ -18,7 +18,7 @@ def test_the_leader_is_refused_and_the_others_learn_the_id(door, register, monke
     if connection.vendor != "sqlite":
         pytest.skip("only SQLite has one writer")
     register("adder", cast.adder())
-    monkeypatch.setattr(database, "WRITER_WAIT_S", 1.0)
+    monkeypatch.setattr(one_writer, "WAIT_S", 1.0)
     settings.SERVING = settings.SERVING | {"REQUEST_LIMIT_S": 0.4}
     answers = []
 
@@ -26,7 +26,7 @@ def test_the_leader_is_refused_and_the_others_learn_the_id(door, register, monke
         answers.append((*door.call("POST", "/v1/predictions", ONE), time.monotonic()))
         connection.close()
 
-    with database._writer:
+    with one_writer._writer:
         threads = [threading.Thread(target=post) for _ in range(3)]
         for thread in threads:
             thread.start()

@@ -76,7 +76,7 @@ def test_a_passed_deadline_ends_waiting_and_running_rows(sent):
     Prediction.objects.filter(id__in=ids[:2]).update(deadline_at=past(seconds=1))
     keeper.keep()
     assert [rows.status(identifier) for identifier in ids] == ["aborted", "aborted", "starting"]
-    assert ledger.settle(fence, [Settled(ids[1], output=b"1")]) == set()
+    assert ledger.settle(fence, [Settled(ids[1], output=b"1")]) == {}
     assert ids_of(sent) == []
 
 
