@@ -13,14 +13,15 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from mirakuru.exceptions import ExecutorError
 
 from serving_site import banner
-from serving_site.stack import elasticsearch, exporters, install, postgres, processes, prometheus, rabbitmq, redis
+from serving_site.stack import elasticsearch, install, observing, postgres, processes, rabbitmq, redis
+from serving_site.stack.observing import Manner
 from serving_site.stack.processes import ROOT, Process
 from serving_site.stack.server import Server, free_port
 
@@ -41,7 +42,8 @@ _SERVERS = {
 class Stack:
     """Everything of the services mode below `root`; `given` holds URLs to use instead of servers of our own.
 
-    `environment` reaches our own processes; `say` is told of every step; `observed` adds Prometheus.
+    `environment` reaches our own processes; `say` is told of every step; `observed` adds Prometheus and Alertmanager, in
+    that `manner`.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Stack:
         environment: Mapping[str, str] | None = None,
         downloads: Path | None = None,
         observed: bool = True,
+        manner: Manner | None = None,
         say: Callable[[str], None] = print,
     ) -> None:
         self.root = root.resolve()
@@ -69,6 +72,7 @@ class Stack:
         self._environment = dict(environment or {})
         self._downloads = downloads or ROOT / "var" / "downloads"
         self._observed = observed
+        self._manner = manner or Manner()
         self._say = say
 
     @property
@@ -94,7 +98,7 @@ class Stack:
         self.data.mkdir(parents=True, exist_ok=True)
         wanted = [package for name in self._own() for package in _SERVERS[name][1]]
         self._say("Looking for the servers' programs (installing what is missing) …")
-        install.ensure(*wanted, *(["Prometheus"] if self._observed else []))
+        install.ensure(*wanted, *(["Prometheus", "Alertmanager"] if self._observed else []))
         with ThreadPoolExecutor(max_workers=len(_SERVERS)) as pool:
             starting = {name: pool.submit(self.start_server, _SERVERS[name][0]) for name in self._own()}
         for started in starting.values():
@@ -193,23 +197,14 @@ class Stack:
         return [*plans, processes.keeper("keeper", port=free_port()), processes.beat()]
 
     def _observe(self) -> None:
-        targets = {
-            plan.name.split("-")[0]: [
-                f"127.0.0.1:{process.plan.port}"
-                for process in self.processes.values()
-                if process.plan.port and process.plan.name.split("-")[0] == plan.name.split("-")[0]
-            ]
-            for plan in (process.plan for process in self.processes.values())
-            if plan.port
-        }
-        if "rabbitmq" in self.servers:
-            targets["rabbitmq"] = [urlsplit(self.servers["rabbitmq"].extra_urls["metrics"]).netloc]
-        for job, exporter in exporters.start(self.root, {name: server.url for name, server in self.servers.items()}):
-            self.servers[exporter.name] = exporter
-            targets.setdefault(job, []).append(f"127.0.0.1:{exporter.port}")
-        port = _steady_port(self.root, "prometheus")
-        self.servers["prometheus"] = prometheus.start(self.root, targets=targets, port=port)
-        self._say(f"  {'prometheus':<20}{self.servers['prometheus'].url}")
+        port_of = partial(_steady_port, self.root)
+        processes = self.processes.values()
+        started = observing.start(
+            self.root, servers=self.servers, processes=processes, port_of=port_of, manner=self._manner
+        )
+        self.servers.update(started)
+        for name in ("prometheus", "alertmanager"):
+            self._say(f"  {name:<20}{started[name].url}")
 
     def _where(self, process: Process) -> str:
         if process.plan.is_web:
