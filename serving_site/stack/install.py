@@ -15,6 +15,7 @@ NEEDED = {
     "RabbitMQ": ("/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server"),
     "Redis": ("redis-server", "redis-server"),
     "Prometheus": ("prometheus", "prometheus"),
+    "Alertmanager": ("prometheus-alertmanager", "prometheus-alertmanager"),
     "Java 17": ("java", "openjdk-17-jre-headless"),
     "Maven": ("mvn", "maven"),
     "Chromium": ("chromium", "chromium"),

@@ -60,7 +60,10 @@ def configuration(targets: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     shipped = {job["job_name"]: job for job in found["scrape_configs"]}
     plain = {name: {"job_name": name} for name in targets if name not in shipped}
     jobs = [_at(job, targets.get(name) or targets.get(name.split("-")[0])) for name, job in (shipped | plain).items()]
+    managers = list(targets.get("alertmanager", ()))
+    told = {"alerting": {"alertmanagers": [{"static_configs": [{"targets": managers}]}]}} if managers else {}
     return {
+        **told,
         "global": {
             **found["global"],
             "scrape_interval": f"{EVERY_S}s",
@@ -94,6 +97,18 @@ def scaled(rules: str, times_faster: float) -> str:
         return f"{before}{round(seconds)}s"
 
     return _DURATION.sub(shorter, rules)
+
+
+def scaled_durations(part: Any, times_faster: float) -> Any:
+    """A piece of configuration with every value that is a duration (`15s`, `12h`) divided, to one second at least."""
+    if isinstance(part, dict):
+        return {name: scaled_durations(value, times_faster) for name, value in part.items()}
+    if isinstance(part, list):
+        return [scaled_durations(value, times_faster) for value in part]
+    found = re.fullmatch(r"(\d+)([smhd])", part) if isinstance(part, str) else None
+    if found is None:
+        return part
+    return f"{max(1, round(int(found[1]) * _SECONDS[found[2]] / times_faster))}s"
 
 
 def _write_scaled(path: Path, folder: Path, times_faster: float) -> str:
