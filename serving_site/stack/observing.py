@@ -1,4 +1,4 @@
-"""What watches the stack: exporters beside its servers, Alertmanager, and Prometheus, which knows where all of them are."""
+"""What watches the stack: exporters beside its servers, Alertmanager, and Prometheus, which knows where all are."""
 
 from __future__ import annotations
 

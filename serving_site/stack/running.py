@@ -42,8 +42,8 @@ _SERVERS = {
 class Stack:
     """Everything of the services mode below `root`; `given` holds URLs to use instead of servers of our own.
 
-    `environment` reaches our own processes; `say` is told of every step; `observed` adds Prometheus and Alertmanager, in
-    that `manner`.
+    `environment` reaches our own processes; `say` is told of every step; `observed` adds Prometheus and Alertmanager,
+    in that `manner`.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from serving_site import banner, env
 
 
 class Command(BaseCommand):
-    help = "Start PostgreSQL, RabbitMQ, Redis, Elasticsearch, Prometheus, Alertmanager and every process; Ctrl-C ends them all."
+    help = "Start PostgreSQL, RabbitMQ, Redis, Elasticsearch, what watches them and every process; Ctrl-C ends them all."
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
