@@ -11,6 +11,7 @@ from django.contrib import admin, messages
 from django.db.models import Exists, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
@@ -20,7 +21,8 @@ from unfold.paginator import InfinitePaginator
 from monitoring import documents
 from monitoring.api import queries
 from monitoring.models import RecordRow
-from monitoring.stores.database import MOST_SCANNED, matching_values
+from monitoring.stores.database import MOST_SCANNED
+from monitoring.stores.database_queries import matching_values
 
 #: Characters of inputs or outputs that a page shows.
 _SHOWN = 20_000
@@ -46,7 +48,7 @@ class RecordAdmin(ModelAdmin):
     show_full_result_count = False
     paginator = InfinitePaginator
     fieldsets = [
-        (None, {"fields": ["id", "state", "project", "key", "request_id"]}),
+        (None, {"fields": ["id", "state", "project", "key", "request_id", "trace", "log"]}),
         ("Answered by", {"fields": ["model", "version", "digest", "route", "door", "protocol", "rows"]}),
         ("Times", {"fields": ["accepted_at", "completed_at", "queue_ms", "inference_ms", "total"]}),
         ("Error", {"fields": ["error_code", "error"]}),
@@ -119,6 +121,15 @@ class RecordAdmin(ModelAdmin):
     @display(description="total")
     def total(self, row: RecordRow) -> str:
         return f"{row.total_ms:.3f} ms"
+
+    @display(description="trace")
+    def trace(self, row: RecordRow) -> str:
+        return str(_document(row).get("trace_id") or "–")
+
+    @display(description="log")
+    def log(self, row: RecordRow) -> SafeString:
+        address = f"{reverse('log-page')}?prediction_id={row.pk}"
+        return format_html('<a class="sb-link" href="{}">What was logged about it</a>', address)
 
     @display(description="queued for")
     def queue_ms(self, row: RecordRow) -> str:

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import orjson
 
-from monitoring.records import SpooledTensor
+from monitoring.records import PROTECTED, SpooledTensor
 
 #: Bytes of all inputs, and of all outputs, of one record.
 ONLINE_LIMIT = 16 * 2**10
@@ -66,7 +66,7 @@ def _json(texts: list[str | None]) -> bytes:
 def _cut(item: SpooledTensor, share: int) -> SpooledTensor:
     rows = item.shape[0] if item.shape else 1
     kept = min(FIRST_ROWS, rows)
-    if item.datatype == "BYTES":
+    if item.datatype in ("BYTES", PROTECTED):
         data = _cut_text(item.data, math.prod(item.shape[1:]), rows=kept, share=share)
     else:
         row_bytes = len(item.data) // max(1, rows)

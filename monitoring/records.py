@@ -26,7 +26,10 @@ MAX_VALUES = 64
 #: Outputs keep at least so many of those places beside a wide input.
 OUTPUT_SHARE = 16
 MAX_NAME = 128
-MAX_TEXT = 256
+MAX_TEXT = 1000
+
+#: Datatype of a tensor some of whose elements were hashed, masked or dropped: a flat JSON list of mixed values.
+PROTECTED = "PROTECTED"
 
 _DTYPES = {
     "BOOL": "?",
@@ -54,7 +57,7 @@ class Record:
     """One document in the record store. Durations are milliseconds; `inputs`/`outputs` are JSON values.
 
     `door` is "online" or "queued"; `route` says why this version answered ("alias champion", "version 3");
-    `rows` is the number of instances; `error` is empty on success.
+    `rows` is the number of instances; `error` is empty on success; `subject` is a keyed hash of whom it is about.
     """
 
     id: UUID
@@ -71,6 +74,7 @@ class Record:
     completed_at: datetime
     key: str = ""
     request_id: str = ""
+    subject: str = ""
     error_code: str = ""
     error: str = ""
     rows: int = 0
@@ -127,6 +131,7 @@ class SpooledCall(msgspec.Struct, frozen=True, array_like=True):
     cached: bool = False
     inputs: tuple[SpooledTensor, ...] = ()
     outputs: tuple[SpooledTensor, ...] = ()
+    subject: str = ""
     trace_id: str = ""
 
 
@@ -167,6 +172,7 @@ def from_spooled(call: SpooledCall) -> Record:
         completed_at=accepted_at + timedelta(seconds=call.total_s),
         key=call.key,
         request_id=call.request_id,
+        subject=call.subject,
         error_code=call.error_code,
         error=call.error,
         rows=call.rows,
@@ -232,7 +238,7 @@ def _texts(data: bytes) -> list[Any]:
 
 def _rows(tensor: SpooledTensor) -> Any:
     """What was kept of a tensor as nested lists; the first axis is as long as the rows that were kept."""
-    if tensor.datatype == "BYTES":
+    if tensor.datatype in ("BYTES", PROTECTED):
         flat = np.array(_texts(tensor.data), dtype=object)
     else:
         flat = np.frombuffer(tensor.data, dtype=_DTYPES[tensor.datatype])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -42,6 +42,7 @@ class Range:
 class Query:
     """A search: every condition given must hold.
 
+    `text` is looked for in the texts of the first instance, inputs and outputs; `subject` is the keyed hash.
     `project` has no default, so that no search crosses projects by mistake: None is for people who may see all.
     """
 
@@ -53,6 +54,8 @@ class Query:
     error_code: str | None = None
     error_text: str | None = None
     request_id: str | None = None
+    subject: str | None = None
+    text: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     least_ms: float | None = None
@@ -114,6 +117,21 @@ class RecordStore(Protocol):
 
     def present(self, identifiers: Sequence[UUID]) -> set[UUID]:
         """Which of these ids are stored: what the ledger asks before it purges."""
+        ...
+
+    def count(self, query: Query) -> int:
+        """How many records meet the query."""
+        ...
+
+    def stream(self, query: Query) -> Iterator[dict[str, Any]]:
+        """Documents of all records that meet the query, oldest first, with a bounded number of them in memory.
+
+        Records that are stored while it runs may be among them. Raises `StoreUnavailable`, perhaps midway.
+        """
+        ...
+
+    def remove(self, query: Query) -> int:
+        """Delete what meets the query; what was stored before the call is gone after it. Returns how many."""
         ...
 
     def purge(self, before: datetime) -> int:

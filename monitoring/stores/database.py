@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import Error, connection, transaction
-from django.db.models import Avg, Count, Exists, F, FloatField, Func, Max, OuterRef, QuerySet
+from django.db.models import Avg, Count, F, Max, QuerySet
 from django.db.utils import DataError, IntegrityError
 
 from monitoring import documents, ids
@@ -18,7 +18,8 @@ from monitoring.models import RecordRow, RecordValue
 from monitoring.records import Record
 from monitoring.stores import cursors, database_timeline
 from monitoring.stores.base import Count as Counted
-from monitoring.stores.base import Outcome, Page, Query, Range, StoreUnavailable
+from monitoring.stores.base import Outcome, Page, Query, StoreUnavailable
+from monitoring.stores.database_queries import Stretch, indexed, unindexed
 from monitoring.stores.timeline import Timeline
 
 #: Records per transaction: SQLite has one writer at a time, and accepted predictions wait for it too.
@@ -27,6 +28,8 @@ CHUNK = 200
 MOST_SCANNED = 50_000
 MOST_COUNTS = 10_000
 MOST_PURGED_AT_ONCE = 1000
+#: Records a stream has in memory at once.
+STREAMED = 500
 
 _COLUMNS = (
     "id",
@@ -38,6 +41,7 @@ _COLUMNS = (
     "error_code",
     "error",
     "request_id",
+    "subject",
     "accepted_at",
     "total_ms",
     "content_hash",
@@ -72,12 +76,12 @@ class DatabaseStore:
         return None if row is None else _record(row)
 
     def search(self, query: Query) -> Page:
-        candidates = _indexed(query)
+        candidates = indexed(query)
         if query.cursor:
             candidates = candidates.filter(id__lt=cursors.decode(query.cursor))
         with _reachable():
             boundary = candidates.values_list("id", flat=True)[MOST_SCANNED - 1 : MOST_SCANNED].first()
-            matching = _unindexed(candidates, query)
+            matching = unindexed(candidates, query)
             if boundary is not None:
                 matching = matching.filter(id__gte=boundary)
             found = list(matching.values_list("id", "document")[: query.limit + 1])
@@ -88,9 +92,9 @@ class DatabaseStore:
     def counts(self, query: Query, *, seconds: int) -> list[Counted]:
         with _reachable():
             rows = (
-                _unindexed(_indexed(query), query)
+                unindexed(indexed(query), query)
                 .order_by()
-                .annotate(stretch=_Stretch(F("accepted_at"), seconds=seconds))
+                .annotate(stretch=Stretch(F("accepted_at"), seconds=seconds))
                 .values_list("stretch", "model", "version", "status")
                 .annotate(count=Count("*"), mean_ms=Avg("total_ms"), most_ms=Max("total_ms"))
                 .order_by("stretch", "model", "version", "status")
@@ -103,7 +107,7 @@ class DatabaseStore:
     def timeline(self, query: Query, *, start: datetime, end: datetime, buckets: int) -> Timeline:
         matching = replace(query, since=start, until=end)
         with _reachable():
-            rows = _unindexed(_indexed(matching), matching)
+            rows = unindexed(indexed(matching), matching)
             return database_timeline.read(rows, start=start, end=end, buckets=buckets)
 
     def present(self, identifiers: Sequence[UUID]) -> set[UUID]:
@@ -114,19 +118,39 @@ class DatabaseStore:
                 found.update(RecordRow.objects.filter(id__in=chunk).order_by().values_list("id", flat=True))
         return found
 
-    def purge(self, before: datetime) -> int:
-        purged = 0
+    def count(self, query: Query) -> int:
         with _reachable():
-            while chunk := list(
-                RecordRow.objects.filter(id__lt=ids.first_of(before))
-                .order_by("id")
-                .values_list("id", flat=True)[:MOST_PURGED_AT_ONCE]
-            ):
-                with transaction.atomic():
-                    RecordValue.objects.filter(record_id__in=chunk)._raw_delete(connection.alias)
-                    RecordRow.objects.filter(id__in=chunk)._raw_delete(connection.alias)
-                purged += len(chunk)
-        return purged
+            return unindexed(indexed(query), query).order_by().count()
+
+    def stream(self, query: Query) -> Iterator[dict[str, Any]]:
+        rows = unindexed(indexed(query), query).order_by("id").values_list("id", "document")
+        last = None
+        while True:
+            with _reachable():
+                found = list((rows if last is None else rows.filter(id__gt=last))[:STREAMED])
+            for last, document in found:  # noqa: B007 - where the next page begins
+                yield documents.decode(bytes(document))
+            if len(found) < STREAMED:
+                return
+
+    def remove(self, query: Query) -> int:
+        with _reachable():
+            return _remove(unindexed(indexed(query), query))
+
+    def purge(self, before: datetime) -> int:
+        with _reachable():
+            return _remove(RecordRow.objects.filter(id__lt=ids.first_of(before)))
+
+
+def _remove(rows: QuerySet[RecordRow]) -> int:
+    """Delete these rows with their values, chunk by chunk; returns how many."""
+    removed = 0
+    while chunk := list(rows.order_by("id").values_list("id", flat=True)[:MOST_PURGED_AT_ONCE]):
+        with transaction.atomic():
+            RecordValue.objects.filter(record_id__in=chunk)._raw_delete(connection.alias)
+            RecordRow.objects.filter(id__in=chunk)._raw_delete(connection.alias)
+        removed += len(chunk)
+    return removed
 
 
 def _entry(record: Record) -> _Entry:
@@ -144,13 +168,14 @@ def _entry(record: Record) -> _Entry:
         record.error_code[:32],
         _clean(record.error)[:10_000],
         _clean(record.request_id)[:128],
+        record.subject,
         connection.ops.adapt_datetimefield_value(record.accepted_at),
         record.total_ms,
         content_hash,
         document,
     )
     values = tuple(
-        (identifier, value.side, _clean(value.name)[:128], value.number, value.text and _clean(value.text)[:256])
+        (identifier, value.side, _clean(value.name)[:128], value.number, value.text and _clean(value.text)[:1000])
         for value in record.values
     )
     return _Entry(record.id, content_hash, row, values)
@@ -212,65 +237,6 @@ def _insert_sql(count: int) -> str:
 def _values_sql() -> str:
     table = connection.ops.quote_name(RecordValue._meta.db_table)
     return f"INSERT INTO {table} (record_id, side, name, number, text) VALUES (%s, %s, %s, %s, %s)"  # noqa: S608
-
-
-def _indexed(query: Query) -> QuerySet[RecordRow]:
-    """The part of a query that indexes and the order of ids answer, newest first."""
-    rows = RecordRow.objects.order_by("-id")
-    if query.project is not None:
-        rows = rows.filter(project=query.project)
-    if query.model is not None:
-        rows = rows.filter(model=query.model)
-    if query.status is not None:
-        rows = rows.filter(status=query.status)
-    if query.since is not None:
-        rows = rows.filter(id__gte=ids.first_of(query.since))
-    if query.until is not None:
-        rows = rows.filter(id__lt=ids.first_of(query.until))
-    return rows
-
-
-def _unindexed(rows: QuerySet[RecordRow], query: Query) -> QuerySet[RecordRow]:
-    """The part that has to look at rows."""
-    exact = {
-        "version": query.version,
-        "door": query.door,
-        "error_code": query.error_code,
-        "request_id": query.request_id,
-        "total_ms__gte": query.least_ms,
-        "total_ms__lte": query.most_ms,
-        "error__icontains": query.error_text,
-    }
-    rows = rows.filter(**{name: wanted for name, wanted in exact.items() if wanted is not None})
-    for condition in query.values:
-        rows = rows.filter(Exists(matching_values(condition)))
-    return rows
-
-
-def matching_values(condition: Range) -> QuerySet[RecordValue]:
-    bounds = {"number__gte": condition.least, "number__lte": condition.most, "text": condition.text}
-    return RecordValue.objects.filter(
-        record=OuterRef("pk"),
-        side=condition.side,
-        name=condition.name,
-        **{name: bound for name, bound in bounds.items() if bound is not None},
-    )
-
-
-class _Stretch(Func):
-    """The beginning, in seconds since the epoch, of the stretch of `seconds` that a time lies in."""
-
-    output_field = FloatField()
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        seconds = int(self.extra["seconds"])
-        template = f"(CAST(strftime('%%%%s', %(expressions)s) AS INTEGER) / {seconds} * {seconds})"
-        return self.as_sql(compiler, connection, template=template, **context)
-
-    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        seconds = int(self.extra["seconds"])
-        template = f"(floor(extract(epoch FROM %(expressions)s) / {seconds}) * {seconds})"
-        return self.as_sql(compiler, connection, template=template, **context)
 
 
 def _facts(mean_ms: float, most_ms: float) -> dict[str, Any]:

@@ -7,7 +7,7 @@ drops whole indices by exact name.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,8 +25,11 @@ from monitoring.stores.timeline import Timeline
 __all__ = ["ElasticStore", "Layout"]
 
 MOST_COUNTS = 10_000
+#: Records a stream has in memory at once.
+STREAMED = 1_000
 #: Statuses of one bulk item that say "not now": the source keeps the record and tries again.
-_LATER = {404, 408, 429, 500, 502, 503, 504}
+#: 403 is an index that takes no writes at the moment: it is being moved, or the disk is full.
+_LATER = {403, 404, 408, 429, 500, 502, 503, 504}
 
 
 class ElasticStore:
@@ -106,9 +109,7 @@ class ElasticStore:
         search = elastic_queries.search(self._client, self._layout, query).sort("-id")[: query.limit]
         if query.cursor is not None:
             search = search.extra(search_after=[str(cursors.decode(query.cursor))])
-        with judged():
-            hits = search.execute()["hits"]["hits"]
-        found = tuple(_record(hit["_source"]) for hit in hits)
+        found = tuple(_record(hit["_source"]) for hit in self._hits(search))
         full = len(found) == query.limit and found
         return Page(found, cursors.encode(found[-1].id) if full else None)
 
@@ -141,6 +142,45 @@ class ElasticStore:
     def present(self, identifiers: Sequence[UUID]) -> set[UUID]:
         found = self._documents(identifiers, fields=["id"])
         return {identifier for identifier in identifiers if str(identifier) in found}
+
+    def count(self, query: Query) -> int:
+        search = elastic_queries.search(self._client, self._layout, query)
+        with judged():
+            return int(search.count())
+
+    def stream(self, query: Query) -> Iterator[dict[str, Any]]:
+        # By id, not by a point in time: it holds nothing open, and an index may be rebuilt meanwhile.
+        search = elastic_queries.search(self._client, self._layout, query).sort("id")[:STREAMED]
+        found = self._hits(search)
+        while found:
+            for hit in found:
+                hit["_source"].pop("content_hash", None)
+                yield hit["_source"]
+            found = self._hits(search.extra(search_after=found[-1]["sort"])) if len(found) == STREAMED else []
+
+    def remove(self, query: Query) -> int:
+        removed = 0
+        search = elastic_queries.search(self._client, self._layout, query).sort("id").source(False)[:STREAMED]
+        while True:
+            self.refresh()
+            found = self._hits(search)
+            operations = [{"delete": {"_index": hit["_index"], "_id": hit["_id"]}} for hit in found]
+            if not operations:
+                return removed
+            with judged():
+                answer = self._client.bulk(operations=operations, refresh=True)
+            statuses = [item["delete"]["status"] for item in answer["items"]]
+            if any(status not in (200, 404) for status in statuses):
+                raise StoreUnavailable(f"the cluster did not delete: {sorted(set(statuses))}")
+            removed += statuses.count(200)
+
+    def _hits(self, search: dsl.Search[Any]) -> list[dict[str, Any]]:
+        with judged():
+            answer: Any = search.execute(ignore_cache=True).to_dict()
+        if answer["timed_out"]:
+            raise StoreUnavailable("the cluster did not find everything in time")
+        hits: list[dict[str, Any]] = answer["hits"]["hits"]
+        return hits
 
     def purge(self, before: datetime) -> int:
         """Drop every index whose whole day lies before; returns how many records went with them."""

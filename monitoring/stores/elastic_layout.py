@@ -23,7 +23,9 @@ class RecordValueDocument(dsl.InnerDoc):
     side: str = mapped_field(dsl.Keyword())
     name: str = mapped_field(dsl.Keyword())
     number: float | None = mapped_field(dsl.Double(), default=None)
-    text: str | None = mapped_field(dsl.Keyword(ignore_above=256), default=None)
+    text: str | None = mapped_field(
+        dsl.Keyword(ignore_above=1000, fields={"words": dsl.Text(norms=False, index_options="docs")}), default=None
+    )
 
 
 class RecordDocument(dsl.Document):
@@ -43,6 +45,7 @@ class RecordDocument(dsl.Document):
     completed_at: datetime = mapped_field(dsl.Date())
     key: str = mapped_field(dsl.Keyword())
     request_id: str = mapped_field(dsl.Keyword())
+    subject: str = mapped_field(dsl.Keyword())
     error_code: str = mapped_field(dsl.Keyword())
     error: str = mapped_field(dsl.Text())
     rows: int = mapped_field(dsl.Integer())

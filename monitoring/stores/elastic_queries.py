@@ -32,7 +32,7 @@ def _indices(layout: Layout, query: Query) -> list[str] | str:
 
 
 def conditions(query: Query) -> Iterator[Any]:
-    for name in ("project", "model", "version", "status", "door", "error_code", "request_id"):
+    for name in ("project", "model", "version", "status", "door", "error_code", "request_id", "subject"):
         wanted = getattr(query, name)
         if wanted is not None:
             yield Q("term", **{name: wanted})
@@ -42,6 +42,9 @@ def conditions(query: Query) -> Iterator[Any]:
         yield Q("range", accepted_at=bounds("gte", query.since, "lt", query.until))
     if query.least_ms is not None or query.most_ms is not None:
         yield Q("range", total_ms=bounds("gte", query.least_ms, "lte", query.most_ms))
+    if query.text is not None:
+        words = Q("match", **{"values.text.words": {"query": query.text, "operator": "and"}})
+        yield Q("nested", path="values", query=words)
     for value in query.values:
         inner = [Q("term", **{"values.side": value.side}), Q("term", **{"values.name": value.name})]
         if value.least is not None or value.most is not None:

@@ -5,6 +5,7 @@ A store that makes writes visible a little later overrides `settle`.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from uuid import UUID
 
 import pytest
 
+from monitoring import documents
 from monitoring.ids import mint
 from monitoring.records import Record, Value
 from monitoring.stores import timeline
@@ -200,6 +202,48 @@ class RecordStoreContract:
             (NOON + timedelta(seconds=60), 1, "succeeded", 1),
         ]
         assert {item.model for item in counted} == {"iris"}
+
+    def test_texts_of_inputs_and_outputs_are_found_by_their_words(self):
+        def review(text: str, label: str) -> Record:
+            return a_record(values=(Value("input", "review", text=text), Value("output", "label", text=label)))
+
+        wanted = review("The Tea was lukewarm at best", "negative")
+        other = review("Lovely place", "positive " + "x" * 400)
+        self.keep(wanted, other)
+        assert self.found(text="lukewarm") == [wanted.id]
+        assert self.found(text="the tea") == [wanted.id]
+        assert self.found(text="POSITIVE") == [other.id]
+        assert self.found(text="coffee") == []
+
+    def test_a_subject_is_found_and_removed_with_all_its_records(self):
+        hers = [a_record(subject="ab" * 16, moment=NOON + timedelta(days=day)) for day in range(3)]
+        other, nobodys = a_record(subject="cd" * 16), a_record()
+        self.keep(*hers, other, nobodys)
+        assert set(self.found(subject="ab" * 16)) == {record.id for record in hers}
+        assert self.store.remove(Query(project="rival", subject="ab" * 16)) == 0
+        assert self.store.remove(Query(project="demo", subject="ab" * 16)) == 3
+        assert set(self.found()) == {other.id, nobodys.id}
+        assert self.store.present([record.id for record in hers]) == set()
+        assert self.store.remove(Query(project="demo", subject="ab" * 16)) == 0
+
+    def test_what_was_stored_a_moment_ago_is_removed_too(self):
+        record = a_record(subject="ab" * 16)
+        self.store.create([record])
+        assert self.store.remove(Query(project="demo", subject="ab" * 16)) == 1
+        self.settle()
+        assert self.found() == []
+
+    def test_a_stream_has_every_record_once_oldest_first_across_days_and_pages(self, monkeypatch):
+        monkeypatch.setattr(sys.modules[type(self.store).__module__], "STREAMED", 10)
+        records = [a_record(moment=NOON + timedelta(hours=hour)) for hour in range(30)]
+        self.keep(*records, a_record(project="rival"), a_record(model="wine"))
+        query = Query(project="demo", model="iris")
+        found = list(self.store.stream(query))
+        assert [document["id"] for document in found] == [str(record.id) for record in records]
+        assert found[0] == documents.to_document(records[0])
+        assert self.store.count(query) == 30
+        assert list(self.store.stream(replace(query, version=7))) == []
+        assert self.store.count(replace(query, version=7)) == 0
 
     def timeline(self, *, buckets: int, minutes: int = 3, **conditions: Any) -> Timeline:
         end = NOON + timedelta(minutes=minutes)
