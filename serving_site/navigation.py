@@ -83,6 +83,7 @@ UNFOLD: dict[str, Any] = {
                     _item(
                         "Records", "manage_search", "admin:monitoring_recordrow_changelist", "monitoring.view_recordrow"
                     ),
+                    _item("Log", "subject", "log-page", "monitoring.view_logrow"),
                     _item(
                         "Tasks",
                         "task_alt",

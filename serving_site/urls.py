@@ -14,6 +14,7 @@ urlpatterns = [
     path("robots.txt", TemplateView.as_view(template_name="site/robots.txt", content_type="text/plain")),
     path("admin/try/", include("predictions.trial")),
     path("admin/watch/", include("monitoring.pages.urls")),
+    path("admin/logs/", include("monitoring.log_pages")),
     path("admin/", admin.site.urls),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
