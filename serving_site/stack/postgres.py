@@ -45,6 +45,7 @@ def start(root: Path, *, port: int | None = None) -> Server:
             *("-c", "listen_addresses=127.0.0.1"),
             *("-c", "max_connections=200"),
             *("-c", "shared_buffers=128MB"),
+            *_logging(folder),
         ],
         folder=folder,
         port=port,
@@ -53,6 +54,16 @@ def start(root: Path, *, port: int | None = None) -> Server:
     )
     _make_database(port)
     return server
+
+
+def _logging(folder: Path) -> list[str | Path]:
+    """JSON in a file for each day of the week; what clients sent stays out of it."""
+    return [
+        *("-c", "logging_collector=on", "-c", "log_destination=jsonlog", "-c", f"log_directory={folder / 'log'}"),
+        *("-c", "log_filename=postgresql-%a.log", "-c", "log_truncate_on_rotation=on", "-c", "log_rotation_size=0"),
+        *("-c", "log_min_error_statement=panic", "-c", "log_parameter_max_length_on_error=0"),
+        *("-c", "log_timezone=UTC"),
+    ]
 
 
 def _make_database(port: int) -> None:

@@ -72,6 +72,7 @@ disk_free_limit.absolute = 2GB
 vm_memory_high_watermark.absolute = 1500MB
 max_message_size = 1048576
 log.console = true
+log.console.formatter = json
 log.file = false
 """
     )

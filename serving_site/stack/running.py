@@ -79,7 +79,18 @@ class Stack:
     def environment(self) -> dict[str, str]:
         """What every process of ours is started with, but its own part."""
         urls = {**self.given, **{name: self.servers[_SERVERS[name][0]].url for name in self._own()}}
-        return {**urls, "DATA_DIR": str(self.data), "ANONYMOUS_PROJECT": "-", **self._environment}
+        own = {"DATA_DIR": str(self.data), "ANONYMOUS_PROJECT": "-", "FOLLOW_LOGS": ",".join(self._logs())}
+        return {**urls, **own, **self._environment}
+
+    def _logs(self) -> list[str]:
+        """What the keeper follows: the logs of the servers of our own."""
+        kinds = {"rabbitmq": "rabbitmq", "redis-cache": "redis", "redis-results": "redis"}
+        found = [
+            f"{kinds[name]}:{server.folder / f'{name}.log'}" for name, server in self.servers.items() if name in kinds
+        ]
+        if "postgres" in self.servers:
+            found.append(f"postgresql:{self.servers['postgres'].folder / 'log' / 'postgresql-*.json'}")
+        return found
 
     def start(self) -> float:
         """Start all of it; return the seconds that took. What was started is ended again when something fails."""
