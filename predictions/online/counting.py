@@ -34,6 +34,8 @@ def _ended(call: Call, status: str, code: str) -> None:
         protocol=PROTOCOL,
         status=status,
         total_s=call.total_s,
+        queue_s=call.queue_s,
         inference_s=call.inference_s,
+        encode_s=call.encode_s,
         error_code=code,
     )

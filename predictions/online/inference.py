@@ -16,7 +16,7 @@ from models_registry.principals import Principal
 from models_registry.runtime.predictor import Predictor
 from models_registry.runtime.signature import Tensors
 from predictions import places, telling
-from predictions.online import counting, recording
+from predictions.online import coalescing, counting, recording
 from predictions.online.recording import Call
 from predictions.protocols import cache_control, encodings, oip
 
@@ -75,13 +75,16 @@ def _answer(call: Call, asked: Asked) -> Answer:
     if call.outputs is None:
         raise errors.UnusableOutput("the model gave no outputs")
     identifier = str(call.id)
+    begun = time.perf_counter()
     headers, content = oip.encode(bound, call.route, identifier, call.outputs)
     if not bound.request.request_id:
         call.request_id = identifier
     headers.append(("x-prediction-id", identifier))
     if call.answered is not None:
         headers.append(("Cache-Status", cache_control.status(call.answered.outcome, ttl_s=call.answered.ttl_s)))
-    return _coded(headers, content, asked.accepts)
+    answer = _coded(headers, content, asked.accepts)
+    call.encode_s = time.perf_counter() - begun
+    return answer
 
 
 def _decode(call: Call, asked: Asked) -> oip.Bound:
@@ -128,12 +131,13 @@ def _predict(call: Call, timeout_s: float | None, wishes: str) -> None:
 def _run(call: Call, inputs: Tensors, predictor: Predictor, until: float) -> Tensors:
     """The one place where an online call reaches its predictor. Only outputs a client can read come out of it."""
     version = call.route.version
-    with places.of_model(version):
-        begun = time.perf_counter()
-        try:
-            call.outputs = predictor.predict(inputs, timeout=until - begun)
-        finally:
-            call.inference_s = time.perf_counter() - begun
+    own = until < time.perf_counter() + min(version.hard_limit_s, settings.SERVING["REQUEST_LIMIT_S"]) / 2
+    turn = coalescing.Turn(version, predictor, inputs, call.rows, until, has_own_limit=own)
+    try:
+        with places.of_model(version):
+            call.outputs = coalescing.predict(turn)
+    finally:
+        call.queue_s, call.inference_s = turn.queue_s, turn.inference_s
     oip.check_outputs(call.outputs, version.signature, rows=call.rows, limit=settings.SERVING["OUTPUT_LIMIT"])
     return call.outputs
 

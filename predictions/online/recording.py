@@ -29,7 +29,8 @@ _Names = Mapping[str, tuple[str, ...]]
 class Call:
     """One call from the moment a version was chosen; what is known of it grows along the path.
 
-    Times: `accepted_at` seconds since the epoch, `started` of the monotonic clock, `inference_s` seconds.
+    Times: `accepted_at` seconds since the epoch, `started` of the monotonic clock; `queue_s` waiting for a turn of the
+    model, `inference_s` inside of it and `encode_s` from its outputs to the answer, in seconds.
     """
 
     principal: Principal
@@ -39,7 +40,9 @@ class Call:
     id: UUID = field(default_factory=mint)
     request_id: str = ""
     rows: int = 0
+    queue_s: float = 0.0
     inference_s: float = 0.0
+    encode_s: float = 0.0
     inputs: Tensors | None = None
     outputs: Tensors | None = None
     answered: Answered | None = None
@@ -70,6 +73,7 @@ def keep(call: Call, error: BaseException | None = None) -> None:
         status="succeeded" if error is None else "failed",
         accepted_at=call.accepted_at,
         total_s=call.total_s,
+        queue_s=call.queue_s,
         inference_s=call.inference_s,
         rows=call.rows,
         key=call.principal.key,
