@@ -62,9 +62,15 @@ DATA_DIR = Path(
     read("DATA_DIR", "str", str(ROOT / "var"), "Folder of the database, artefacts, spool and demo secrets.")
 )
 DEBUG = read("DEBUG", "bool", False, "Django's debug pages; never on a server others can reach.")
+STATIC_ROOT = read("STATIC_ROOT", "str", "", "Folder of collected static files; absent: served from the packages.")
 SECRET_KEY = read("SECRET_KEY", "str", "", "Signs sessions; made and kept in the data folder when absent.")
 ALLOWED_HOSTS = read("ALLOWED_HOSTS", "list", [], "Host names that are answered; loopback names when absent.")
+TLS = read("TLS", "bool", False, "A proxy in front speaks TLS for this server and sets X-Forwarded-Proto.")
 CSRF_TRUSTED_ORIGINS = read("CSRF_TRUSTED_ORIGINS", "list", [], "Origins (with scheme) whose forms are taken.")
+
+ADMIN_USER = read("ADMIN_USER", "str", "admin", "First administrator, made by `manage.py set_up` where there is none.")
+ADMIN_PASSWORD = read("ADMIN_PASSWORD", "str", "", "That administrator's password; absent: none is made.")
+DEMO_MODELS = read("DEMO_MODELS", "bool", False, "Let `manage.py set_up` train and publish the four demo models.")
 
 DATABASE_URL = read(
     "DATABASE_URL", "str", "", "PostgreSQL, `postgres://user:password@host,host/name?sslmode=…`; absent: SQLite."
@@ -134,6 +140,13 @@ ROW_LIMIT = read("ROW_LIMIT", "int", 10_000, "Most instances in one request.")
 OUTPUT_LIMIT = read("OUTPUT_LIMIT", "int", 8 * 2**20, "Largest answer, bytes.")
 REQUEST_LIMIT_S = read("REQUEST_LIMIT_S", "float", 30.0, "Seconds after which any request is answered.")
 PREDICTION_DEADLINE_S = read("PREDICTION_DEADLINE_S", "float", 86_400.0, "Seconds a queued prediction may take in all.")
+MODEL_MEMORY_LIMIT = read(
+    "MODEL_MEMORY_LIMIT",
+    "int",
+    4 * 2**30,
+    "Most bytes of loaded versions in one process, as publishing measured them; beyond it the least recently used is "
+    "unloaded, and loaded again when asked for. 0: no bound.",
+)
 RESPONSE_CACHE_LIMIT = read(
     "RESPONSE_CACHE_LIMIT", "int", 64 * 2**20, "Most bytes of answers one server process keeps for models with a cache."
 )
@@ -146,6 +159,18 @@ LEDGER_RETENTION_S = read(
 )
 RECORD_RETENTION_S = read(
     "RECORD_RETENTION_S", "float", 90 * 86_400.0, "Seconds a record stays in the record store; whole days are dropped."
+)
+EXPORTS_DIR = read(
+    "EXPORTS_DIR", "str", "", "Folder of exported records, shared by server and workers; absent: in the data folder."
+)
+EXPORT_LIMIT = read("EXPORT_LIMIT", "int", 4 * 2**30, "Largest file of one export, bytes.")
+EXPORT_TTL_S = read("EXPORT_TTL_S", "float", 86_400.0, "Seconds an export is kept.")
+PRIVACY_KEY = read(
+    "PRIVACY_KEY",
+    "str",
+    "",
+    "Key of the hashes that stand for protected fields and subjects; absent: made from SECRET_KEY. With another key "
+    "earlier subjects are not found.",
 )
 DATABASE_CONNECTIONS = read(
     "DATABASE_CONNECTIONS", "int", 16, "Most connections of one process to PostgreSQL, at most one per thread."

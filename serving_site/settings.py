@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from pathlib import Path
 
 from celery.schedules import crontab
 
@@ -180,6 +181,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "purge-ledger": {"task": "predictions.purge_ledger", "schedule": crontab(minute="17")},
+    "keep-exports": {"task": "monitoring.keep_exports", "schedule": crontab(minute="*/5")},
     "purge-records": {"task": "monitoring.purge_records", "schedule": crontab(minute="43", hour="2")},
     "purge-logs": {"task": "monitoring.purge_logs", "schedule": crontab(minute="53", hour="2")},
 }
@@ -236,9 +238,12 @@ SERVING = {
         "LEASE_S",
         "KEEPER_INTERVAL_S",
         "RESULT_TTL",
+        "MODEL_MEMORY_LIMIT",
         "RESPONSE_CACHE_LIMIT",
         "LEDGER_RETENTION_S",
         "RECORD_RETENTION_S",
+        "EXPORT_LIMIT",
+        "EXPORT_TTL_S",
         "SPOOL_LIMIT",
         "LOG_SPOOL_LIMIT",
         "LOG_RETENTION_S",
@@ -257,6 +262,7 @@ ARTIFACT_CACHE_DIR = DATA_DIR / "artifact-cache"
 ARTIFACT_ACCESS_KEY, ARTIFACT_SECRET_KEY = env.ARTIFACT_ACCESS_KEY, env.ARTIFACT_SECRET_KEY
 ARTIFACT_CA_FILE = env.ARTIFACT_CA_FILE
 SPOOL_DIR = DATA_DIR / "spool"
+EXPORTS_DIR = Path(env.EXPORTS_DIR or DATA_DIR / "exports")
 LOG_SPOOL_DIR = DATA_DIR / "log-spool"
 #: What opens the record store, by name.
 RECORD_STORE = "monitoring.stores.database.DatabaseStore"
@@ -282,9 +288,9 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 4
 
 # Pages -----------------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"
-STATIC_ROOT = DATA_DIR / "static"
-STATIC_ROOT.mkdir(exist_ok=True)  # empty: pages' files come from the packages; whitenoise warns when it is missing
-WHITENOISE_USE_FINDERS = True
+STATIC_ROOT = Path(env.STATIC_ROOT or DATA_DIR / "static")
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # whitenoise warns when it is missing
+WHITENOISE_USE_FINDERS = not env.STATIC_ROOT
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 FORMAT_MODULE_PATH = ["serving_site.formats"]
@@ -292,6 +298,11 @@ USE_TZ = True
 LOGIN_URL = "/admin/login/"
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = env.TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.TLS else None
+SECURE_REDIRECT_EXEMPT = ["^health/", "^metrics"]  # asked from beside the server, not through the proxy
+SECURE_HSTS_SECONDS = 365 * 86_400 if env.TLS else 0
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # other names of the domain are not ours to bind
 UNFOLD = navigation.UNFOLD
 
 PROMETHEUS_METRIC_NAMESPACE = "serving"

@@ -18,3 +18,10 @@ class StoreAway(APIException):
     default_detail = "the record store does not answer; nothing is lost, search again later"
     problem_code = "unavailable"
     wait = 5
+
+
+class Conflict(APIException):
+    """What is asked for cannot be while things stand as they do."""
+
+    status_code = 409
+    problem_code = "conflict"

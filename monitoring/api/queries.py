@@ -88,6 +88,8 @@ CONDITIONS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "error_code": ("error_code", words),
     "q": ("error_text", words),
     "request_id": ("request_id", words),
+    "text": ("text", words),
+    "subject": ("subject", words),
     "since": ("since", moment),
     "until": ("until", moment),
     "min_ms": ("least_ms", number),

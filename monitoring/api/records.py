@@ -8,9 +8,10 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import Http404
+from django.http import Http404, QueryDict
 from django.utils.module_loading import import_string
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -39,14 +40,33 @@ class RecordsView(APIView):
         return import_string(settings.PRINCIPAL_OF)(self.request)
 
     def query(self, *others: str) -> Query:
-        principal = self.principal
-        query = queries.read(
-            self.request.query_params, project=principal.project, others=("project", "format", *others)
+        return self._allowed(
+            queries.read(
+                self.request.query_params, project=self.principal.project, others=("project", "format", *others)
+            )
         )
+
+    def _allowed(self, query: Query) -> Query:
+        principal = self.principal
         if principal.models is not None and query.model not in principal.models:
             allowed = ", ".join(sorted(principal.models)) or "none"
             raise InvalidParameters({"model": [f"this key may read one of its own models at a time: {allowed}"]})
         return query
+
+    def check_conditions(self, conditions: str) -> None:
+        """Conditions in a body are held to the same rules; what is wrong with them is named."""
+        try:
+            self._allowed(queries.read(QueryDict(conditions), project=self.principal.project))
+        except InvalidParameters as error:
+            detail: Any = error.detail
+            faults = [f"{name}: {text}" for name, texts in detail.items() for text in texts]
+            raise InvalidParameters({"conditions": faults}) from error
+
+    def body(self, shape: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+        """The checked body of this request."""
+        serializer = shape(data=self.request.data)
+        serializer.is_valid(raise_exception=True)
+        return dict(serializer.validated_data)
 
 
 @extend_schema(tags=["records"])

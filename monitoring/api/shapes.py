@@ -39,6 +39,7 @@ class ValueShape(serializers.Serializer[Any]):
                 "completed_at": "2026-03-01T12:00:00.124100+00:00",
                 "key": "a1b2c3",
                 "request_id": "my-request-7",
+                "subject": "",
                 "error_code": "",
                 "error": "",
                 "rows": 1,
@@ -79,6 +80,7 @@ class RecordShape(serializers.Serializer[Any]):
     completed_at = serializers.DateTimeField()
     key = serializers.CharField()
     request_id = serializers.CharField()
+    subject = serializers.CharField(help_text="Keyed hash of the `X-Subject-ID` that the client sent.")
     error_code = serializers.CharField()
     error = serializers.CharField()
     rows = serializers.IntegerField()
@@ -139,6 +141,8 @@ FILTERS = [
     OpenApiParameter("error_code", str, description="Stable code of the error, like `model_error`."),
     OpenApiParameter("q", str, description="Text within the error's message, whatever its case."),
     OpenApiParameter("request_id", str, description="The id the client gave its request."),
+    OpenApiParameter("text", str, description="Words within the texts of the first instance, inputs or outputs."),
+    OpenApiParameter("subject", str, description="Whom it is about, as the client said it in `X-Subject-ID`."),
     OpenApiParameter("since", OpenApiTypes.DATETIME, description="Accepted at this time or later (ISO 8601)."),
     OpenApiParameter("until", OpenApiTypes.DATETIME, description="Accepted before this time (ISO 8601)."),
     OpenApiParameter("min_ms", float, description="Took at least so many milliseconds."),
