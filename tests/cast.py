@@ -116,6 +116,29 @@ def text() -> Member:
 
 
 @functools.cache
+def raising() -> Member:
+    """An adder whose run fails when a row holds 1,000 or more: it looks that number up where there are fewer."""
+    onnx, helper = _onnx()
+    nodes = [
+        helper.make_node("ReduceMax", ["input"], ["most"], keepdims=0),
+        helper.make_node("Cast", ["most"], ["place"], to=onnx.TensorProto.INT64),
+        helper.make_node("Gather", ["places", "place"], ["extra"]),
+        helper.make_node("ReduceSum", ["input", "axes"], ["sums"], keepdims=0),
+        helper.make_node("Add", ["sums", "extra"], ["value"]),
+    ]
+    model = _model(
+        nodes,
+        inputs=[("input", onnx.TensorProto.DOUBLE, [None, 2])],
+        outputs=[("value", onnx.TensorProto.DOUBLE, [None])],
+        constants=[
+            helper.make_tensor("axes", onnx.TensorProto.INT64, [1], [1]),
+            helper.make_tensor("places", onnx.TensorProto.DOUBLE, [1000], [0.0] * 1000),
+        ],
+    )
+    return Member(model, Signature((_ROWS_OF_TWO,), (_VALUE,)))
+
+
+@functools.cache
 def slow(milliseconds: int = 100) -> Member:
     """An adder that is busy for about that long, whatever the number of rows."""
     turns = 200

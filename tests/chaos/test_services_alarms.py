@@ -1,0 +1,113 @@
+"""Six faults at once in a stack that is watched: their alarms fire, reach Alertmanager, and end when the faults do.
+
+Part of `make chaos` alone (minutes); `tests/live/test_alarms.py` has two of them in `make test`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from serving_site.stack.observing import Manner
+from tests.alarms import Receiver, Watch, lose_a_message
+from tests.running import ROOT
+from tests.services import Services, running_services
+
+#: Windows and `for:` of the rules are so many times shorter: five minutes are twenty seconds.
+TIMES_FASTER = 30
+EXPECTED = {"WorkerDown", "QueueGrowing", "DependencyDown", "ErrorBudgetBurnsFast", "ModelSlow", "DeadLetters"}
+MODELS = """
+import django
+django.setup()
+from tests import cast
+cast.register("demo", "raising", cast.raising())
+cast.register("demo", "sluggish", cast.slow(1500))
+"""
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[Services]:
+    manner = Manner(receiver=receiver.url, times_faster=TIMES_FASTER)
+    with running_services(tmp_path_factory.mktemp("alarms"), observed=True, manner=manner) as services:
+        environment = {**os.environ, **services.stack.environment, "SERVING_ROLE": "prepare"}
+        subprocess.run([sys.executable, "-c", MODELS], cwd=ROOT, env=environment, check=True, timeout=120)
+        yield services
+
+
+def test_alarms_fire_on_faults_and_end_with_them(observed: Services, receiver: Receiver) -> None:
+    servers = observed.stack.servers
+    watch = Watch(servers["prometheus"].url, servers["alertmanager"].url)
+    for model, rows in (("raising", [1, 2]), ("sluggish", [1, 2])):
+        _until_answered(observed, model, rows)
+    watch.until_seen_twice("serving_dead_letters_total")
+    watch.until_seen_twice("serving_prediction_seconds_count")
+    assert not watch.firing() & EXPECTED
+
+    worker = observed.stack.processes["worker-bulk"]
+    os.kill(worker.pid, signal.SIGKILL)
+    servers["elasticsearch"].process.kill()
+    lose_a_message(servers["rabbitmq"].url)
+    with _calls(observed):
+        fired = watch.until(EXPECTED, limit=240)
+    observed.stack.start_server("elasticsearch")
+    worker.stop()
+    worker.start()
+    quiet = watch.until_quiet(EXPECTED, limit=300)
+    print(f"fired after {fired} s, quiet after {quiet} s")
+    pages = {name for path, name, status in receiver.heard if path == "/pages" and status == "firing"}
+    assert pages >= {"DependencyDown", "ErrorBudgetBurnsFast"}
+
+
+@contextmanager
+def _calls(services: Services) -> Iterator[None]:
+    """A model that raises, one that is slow, and predictions for the worker that is gone, until the block ends."""
+    ended = threading.Event()
+    works = (
+        lambda: services.post("/v2/models/raising/infer", _rows([5000, 1])),
+        lambda: services.post("/v2/models/sluggish/infer", _rows([1, 2])),
+        lambda: [services.post("/v1/predictions", _bulk()) for _ in range(20)],
+    )
+
+    def repeat(work: Any) -> None:
+        while not ended.wait(0.2):
+            work()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        running = [pool.submit(repeat, work) for work in works]
+        try:
+            yield
+        finally:
+            ended.set()
+            for one in running:
+                one.result()
+
+
+def _until_answered(services: Services, model: str, row: Sequence[float]) -> None:
+    end = time.monotonic() + 60
+    while services.post(f"/v2/models/{model}/infer", _rows(row))[0] != 200:
+        assert time.monotonic() < end, f"{model} does not answer"
+        time.sleep(0.5)
+
+
+def _rows(row: Sequence[float]) -> dict[str, Any]:
+    return {"inputs": [{"name": "input", "shape": [1, 2], "datatype": "FP64", "data": list(row)}]}
+
+
+def _bulk() -> dict[str, Any]:
+    return {"model": "iris", "priority": "bulk", "input": {"instances": [[6.7, 3.0, 5.2, 2.3]]}}
