@@ -7,6 +7,7 @@ does to one of the two, the other ends too and the folder's lock is free again.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from serving_site import banner, draining, prepared
@@ -154,11 +155,31 @@ def _run(env: Any, lock: DataLock, load: Callable[[], Application], started: flo
     # A closed terminal ends the server; to Granian SIGHUP would mean a second worker beside the first.
     server.on_startup(lambda: signal.signal(signal.SIGHUP, server.signal_handler_interrupt))
     try:
-        server.serve(spawn_target=_serve_and_drain, target_loader=load_in_worker, wrap_loader=False)
+        with _traffic(env):
+            server.serve(spawn_target=_serve_and_drain, target_loader=load_in_worker, wrap_loader=False)
     except SystemExit as end:
         print("The worker process ended; so does the server.", file=sys.stderr, flush=True)
         return int(end.code or 0)
     return 0
+
+
+@contextlib.contextmanager
+def _traffic(env: Any) -> Iterator[None]:
+    """Steady demo traffic from a process of its own, where TRAFFIC asks for it; it ends with this one, also a killed one."""
+    if not env.TRAFFIC:
+        yield
+        return
+    own = {name: value for name, value in os.environ.items() if name != METRICS_FOLDER}
+    command = [sys.executable, str(env.ROOT / "manage.py"), "traffic", "--follow"]
+    process = subprocess.Popen(command, env={**own, "SERVING_ROLE": "traffic"}, stdin=subprocess.DEVNULL)  # noqa: S603 - ours
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(CLOSING_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def _serve_and_drain(*args: Any, **kwargs: Any) -> None:

@@ -6,7 +6,7 @@ import signal
 import time
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from serving_site import banner, env
 
@@ -14,6 +14,10 @@ from serving_site import banner, env
 class Command(BaseCommand):
     help = "Start PostgreSQL, RabbitMQ, Redis, Elasticsearch, what watches them and every process; Ctrl-C ends them all."
     requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        said = "send a few demo calls per second, so that pages and dashboards have something to show"
+        parser.add_argument("--traffic", action="store_true", default=env.TRAFFIC, help=said)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -24,7 +28,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         names = ("DATABASE_URL", "RABBITMQ_URL", "REDIS_URL", "REDIS_RESULTS_URL", "ELASTICSEARCH_URL")
         given = {name: getattr(env, name) for name in names if getattr(env, name)}
-        stack = Stack(env.DATA_DIR / "stack", port=env.PORT, given=given, say=self._say)
+        stack = Stack(env.DATA_DIR / "stack", port=env.PORT, given=given, environment=_environment(**options), say=self._say)
         try:
             seconds = stack.start()
             self._say(banner.text(stack.url, stack.credentials() or None, seconds))
@@ -44,3 +48,8 @@ class Command(BaseCommand):
     def _say(self, what: str) -> None:
         self.stdout.write(what)
         self.stdout.flush()
+
+
+def _environment(*, traffic: bool, **_: Any) -> dict[str, str]:
+    """The web process sends the traffic: it is the one that is called."""
+    return {"TRAFFIC": "1" if traffic else "0"}
