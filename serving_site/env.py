@@ -189,7 +189,10 @@ CHILD_MEMORY_LIMIT = read("CHILD_MEMORY_LIMIT", "int", 2 * 2**30, "Address space
 PUBLISH_LIMIT_S = read("PUBLISH_LIMIT_S", "float", 300.0, "Seconds publishing one version may take.")
 LOG_LEVEL = read("LOG_LEVEL", "str", "INFO", "Least level that is logged.")
 TRAFFIC = read(
-    "TRAFFIC", "bool", False, "Send a few demo calls per second beside `manage.py serve`, so that pages have something to show."
+    "TRAFFIC",
+    "bool",
+    False,
+    "Send a few demo calls per second beside `manage.py serve`, so that pages have something to show.",
 )
 LOG_RATE = read("LOG_RATE", "int", 200, "Lines a second of one kind that are logged; how many were left out is told.")
 LOG_SPOOL_LIMIT = read(

@@ -28,7 +28,8 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         names = ("DATABASE_URL", "RABBITMQ_URL", "REDIS_URL", "REDIS_RESULTS_URL", "ELASTICSEARCH_URL")
         given = {name: getattr(env, name) for name in names if getattr(env, name)}
-        stack = Stack(env.DATA_DIR / "stack", port=env.PORT, given=given, environment=_environment(**options), say=self._say)
+        environment = _environment(**options)
+        stack = Stack(env.DATA_DIR / "stack", port=env.PORT, given=given, environment=environment, say=self._say)
         try:
             seconds = stack.start()
             self._say(banner.text(stack.url, stack.credentials() or None, seconds))
