@@ -16,7 +16,9 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,7 +31,7 @@ WAVE_S, ROUND_S, BURST_S = 300.0, 240.0, 25.0
 #: Seconds between two looks at which versions there are.
 LOOK_S = 20.0
 TARIFF, CHALLENGER = "tariff", "challenger"
-LIMIT_S = 35.0
+LIMIT_S, READY_S = 35.0, 180.0
 
 
 @dataclass
@@ -78,8 +80,12 @@ class Traffic:
     known: dict[str, Known] = field(default_factory=dict)
 
     def run(self) -> None:
-        rows = {name: _rows(training.train(name).sample) for name in training.MODELS}
-        self.publish()
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+            # What training imports goes with that process.
+            rows = {name: _rows(apart.submit(training.train, name).result().sample) for name in training.MODELS}
+            challenger = apart.submit(training.challenger).result().model
+        self._await_ready()
+        self.publish(challenger)
         rows[TARIFF] = tuple({"zone": zone} for zone in range(8))
         began = time.monotonic()
         threads = [threading.Thread(target=self._calls, args=(number, began)) for number in range(THREADS)]
@@ -91,11 +97,18 @@ class Traffic:
         for thread in threads:
             thread.join(LIMIT_S)
 
-    def publish(self) -> None:
+    def _await_ready(self) -> None:
+        """It may be started together with the server."""
+        end = time.monotonic() + READY_S
+        while self.client.call("GET", "/health/ready")[0] != 200 and time.monotonic() < end:
+            if self.ended.wait(0.5):
+                return
+
+    def publish(self, challenger: bytes) -> None:
         """What is missing, through the API; a server that refuses it gets the rest of the traffic."""
         _, iris = self.client.call("GET", "/v2/models/iris")
         if len((iris or {}).get("versions", ())) < 2:
-            self._upload("iris", "challenger.skops", training.challenger().model, CHALLENGER)
+            self._upload("iris", "challenger.skops", challenger, CHALLENGER)
         if self.client.call("GET", f"/v2/models/{TARIFF}")[0] == 404:
             self._upload(TARIFF, "tariff.onnx", tariff(), "champion")
 

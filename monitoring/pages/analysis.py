@@ -13,6 +13,8 @@ from monitoring.stores.timeline import Slice, Timeline
 
 #: Charts of distributions on one page, of the most asked models first.
 MOST_DISTRIBUTIONS = 10
+#: Of them for each model, where none is chosen.
+MOST_OF_EACH = 2
 #: Versions that one distribution tells apart.
 MOST_VERSIONS = 5
 Version = tuple[str, int]
@@ -69,8 +71,9 @@ def distributions(seen: Seen, timeline: Timeline) -> list[Chart]:
     for model, _ in asked.most_common():
         parts = [(version, part) for version, part in sorted(timeline.versions.items()) if version[0] == model]
         parts = parts[-MOST_VERSIONS:]
-        charts += [_classes(model, name, parts) for name in _names(parts, "classes")]
-        charts += [_numbers(model, name, parts, timeline.edges[name]) for name in _names(parts, "numbers")]
+        found = [_classes(model, name, parts) for name in _names(parts, "classes")]
+        found += [_numbers(model, name, parts, timeline.edges[name]) for name in _names(parts, "numbers")]
+        charts += found if seen.asked.model else found[:MOST_OF_EACH]
     return charts[:MOST_DISTRIBUTIONS]
 
 
@@ -109,7 +112,7 @@ def _numbers(model: str, name: str, parts: Sequence[tuple[Version, Slice]], edge
         "Share of each range of values among the first instances' answers, by version.",
         "bars",
         "share",
-        tuple(f"{_short(least)} – {_short(most)}" for least, most in bins),
+        tuple(sheet.bins(edges[first : last + 1])) if used else (),
         tuple({"value": f"output.{name}:{least:.9g}..{most:.9g}"} for least, most in bins),
         tuple(_series(version, _shares(found[first:last])) for version, found in counts.items() if found),
         NO_PREDICTIONS,
@@ -125,10 +128,6 @@ def _series(version: Version, values: tuple[float | None, ...]) -> Series:
 def _shares(counts: Sequence[float]) -> tuple[float | None, ...]:
     whole = sum(counts)
     return tuple(round(count / whole, 5) if whole else None for count in counts)
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def versions(timeline: Timeline) -> Table:

@@ -37,9 +37,9 @@ def page(seen: Seen) -> Sheet:
 def _cards(seen: Seen, timeline: Timeline | None, refused: dict[str, tuple[float | None, ...]]) -> Iterable[Card]:
     if timeline is not None:
         errors, count = sum(timeline.total.errors.values()), timeline.total.count
-        yield Card("Errors", sheet.number(errors), f"of {sheet.number(count)} predictions", "bad" if errors else "good")
         tone = "bad" if errors > 0.05 * count else "warn" if errors > 0.01 * count else "good"
-        yield Card("Share of errors", sheet.share(errors, count), "orange from 1 %, red from 5 %", tone)
+        yield Card("Errors", sheet.number(errors), f"of {sheet.number(count)} predictions", tone)
+        yield Card("Share of errors", sheet.share(errors, count), "warns from 1 %", tone)
     total = sum(value or 0 for values in refused.values() for value in values)
     yield Card("Refused", sheet.number(total), "before a version was chosen")
     for title, name, says in (
@@ -154,12 +154,12 @@ def _codes(timeline: Timeline) -> Table:
             Cell(code, conditions={"error_code": code}),
             Cell(sheet.number(count), is_number=True),
             Cell(sheet.share(count, errors), is_number=True),
-            Cell(", ".join(_having(timeline, code))),
+            Cell(", ".join(_having(timeline, code)), is_long=True),
         )
         for code, count in timeline.total.errors.items()
     )
     columns = ("Code", "Predictions", "Share", "Mostly of")
-    return Table("codes", "Codes", "", columns, rows, NO_ERRORS)
+    return Table("codes", "Codes", "", columns, rows, NO_ERRORS, is_wide=True)
 
 
 def _having(timeline: Timeline, code: str) -> list[str]:
@@ -173,9 +173,9 @@ def _failed(seen: Seen) -> Table:
             Cell(f"{record.accepted_at:%d %b %H:%M:%S}", link=links.record(record.id)),
             Cell(f"{record.model} {record.version}"),
             Cell(record.error_code, tone="bad"),
-            Cell(record.error[:160]),
+            Cell(record.error[:300], is_long=True),
         )
         for record in seen.records(status="failed")
     )
     columns = ("Accepted (UTC)", "Version", "Code", "What went wrong")
-    return Table("failed", "Newest failed predictions", "", columns, rows, NO_ERRORS)
+    return Table("failed", "Newest failed predictions", "", columns, rows, NO_ERRORS, is_wide=True)

@@ -127,7 +127,7 @@ def _versions(timeline: Timeline) -> Table:
         )
     columns = ("Version", "Predictions", "p50", "p95", "p99")
     says = "The slowest version first; its p95 leads to the predictions that took longer."
-    return Table("slow-versions", "Latency by version", says, columns, tuple(rows), NO_PREDICTIONS)
+    return Table("slow-versions", "Latency by version", says, columns, tuple(rows), NO_PREDICTIONS, is_wide=True)
 
 
 def _slowest(seen: Seen, timeline: Timeline) -> Table:
@@ -148,4 +148,4 @@ def _slowest(seen: Seen, timeline: Timeline) -> Table:
     )
     columns = ("Accepted (UTC)", "Version", "Door", "Rows", "Waited", "Inference", "In all")
     says = "The newest of the slowest 1 %."
-    return Table("slowest", "Slow predictions", says, columns, rows, NO_PREDICTIONS)
+    return Table("slowest", "Slow predictions", says, columns, rows, NO_PREDICTIONS, is_wide=True)

@@ -6,9 +6,11 @@ are None, no records lie behind a number.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 Conditions = Mapping[str, str]
@@ -67,13 +69,17 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell; with `conditions` it leads to records, with `link` to that address; `tone` makes it a badge."""
+    """One cell; with `conditions` it leads to records, with `link` to that address; `tone` makes it a badge.
+
+    `is_long` may take several lines.
+    """
 
     text: str
     link: str = ""
     conditions: Conditions | None = None
     tone: str = ""
     is_number: bool = False
+    is_long: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +168,13 @@ def size(octets: float) -> str:
             break
         octets /= 1000
     return f"{octets:.0f} {unit}" if octets >= 100 or unit == "B" else f"{octets:.1f} {unit}"
+
+
+def bins(edges: Sequence[float]) -> list[str]:
+    """What the stretches between these bounds are called: as many decimals as their width needs."""
+    width = min((most - least for least, most in pairwise(edges)), default=0.0)
+    decimals = max(0, min(6, 1 - math.floor(math.log10(width)))) if width > 0 else 0
+    return [f"{least:,.{decimals}f} – {most:,.{decimals}f}" for least, most in pairwise(edges)]
 
 
 def _iso(moment: datetime) -> str:

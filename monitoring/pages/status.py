@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from typing import Any
 
+from django.conf import settings
 from django.db import Error, connection
 from django.urls import reverse
 
@@ -45,7 +46,7 @@ def page(seen: Seen) -> Sheet:
         said = recent()
     except Error:
         said, notes = [], [*notes, AWAY]
-    tables = [parts(report), circuits(said), queues(said), on_the_way(said), processes(said), software()]
+    tables = [parts(report), processes(said), circuits(said), queues(said), on_the_way(said), software()]
     return Sheet(tuple(_cards(report, said)), tables=tuple(tables), notes=tuple(notes))
 
 
@@ -78,7 +79,7 @@ def parts(report: dict[str, Any]) -> Table:
             Cell(name),
             Cell(part["state"], tone=TONES[part["state"]]),
             Cell(_ago(since.get(name))),
-            Cell(part["detail"] or "–"),
+            Cell(part["detail"] or "–", is_long=True),
         )
         for name, part in sorted(report["parts"].items(), key=lambda item: (item[1]["state"] == "ok", item[0]))
     )
@@ -93,6 +94,8 @@ def circuits(said: list[Said]) -> Table:
     rows = []
     known = metrics.read_gauge(metrics.CIRCUIT_STATE)
     states = _most(said, metrics.CIRCUIT_STATE) | {labels[0]: value for labels, value in known.items()}
+    for name in _unused():
+        states.pop(name, None)
     for labels, value in metrics.read_gauge(metrics.VERSION_CIRCUIT).items():
         states["{}/{} {}".format(*labels)] = value
     for name, value in sorted(states.items()):
@@ -102,6 +105,12 @@ def circuits(said: list[Said]) -> Table:
     says = "A closed circuit lets calls through; an open one answers at once that the service is away."
     columns = ("Service or version", "Circuit", "Opened", "Calls spared")
     return Table("circuits", "Circuits", says, columns, tuple(rows), "No service is used that could go away.")
+
+
+def _unused() -> list[str]:
+    """Services that the settings replace by something within the process."""
+    away = ["rabbitmq"] if settings.EMBEDDED else []
+    return away if connection.vendor == "postgresql" else [*away, "postgresql"]
 
 
 def queues(said: list[Said]) -> Table:
@@ -153,7 +162,10 @@ def processes(said: list[Said]) -> Table:
             Cell(one.name),
             Cell(f"{one.host} {one.pid}"),
             Cell(one.figures["health"], tone=TONES[one.figures["health"]]),
-            Cell(", ".join(name for name, (state, _) in one.figures["parts"].items() if state != "ok") or "–"),
+            Cell(
+                ", ".join(name for name, (state, _) in one.figures["parts"].items() if state != "ok") or "–",
+                is_long=True,
+            ),
             Cell(sheet.size(one.figures["memory"]), is_number=True),
             Cell(f"{one.figures['cpu']:.2f}", is_number=True),
             Cell(str(one.figures["threads"]), is_number=True),
@@ -164,6 +176,10 @@ def processes(said: list[Said]) -> Table:
     columns = ("Process", "Host and id", "Health", "Not ok", "Memory", "Cores", "Threads", "Heard")
     empty = "No process has told anything within a minute."
     return Table("processes", "Processes", "", columns, rows, empty, is_wide=True)
+
+
+def _unwell(one: Said) -> str:
+    return ", ".join(name for name, (state, _) in one.figures["parts"].items() if state != "ok")
 
 
 def software() -> Table:

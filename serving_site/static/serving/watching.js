@@ -99,7 +99,6 @@
   function options(chart) {
     const ink = variable("--sb-mute");
     const stacked = chart.is_stacked;
-    const many = chart.series.length > 1 || !chart.is_time;
     return {
       animation: false,
       responsive: true,
@@ -110,7 +109,11 @@
         event.native.target.style.cursor = found.some((one) => chart.series[one.datasetIndex].conditions !== null) ? "pointer" : "";
       },
       plugins: {
-        legend: { display: many && chart.series.length > 0 && (chart.series.length > 1 || chart.is_time), position: "bottom", labels: { boxWidth: 10, boxHeight: 10, color: ink, padding: 12, usePointStyle: chart.kind !== "lines", pointStyle: "rectRounded" } },
+        legend: {
+          display: chart.series.length > 1 || stacked,
+          position: "bottom",
+          labels: { boxWidth: chart.kind === "lines" ? 18 : 10, boxHeight: 8, color: ink, padding: 12, usePointStyle: true, pointStyle: chart.kind === "lines" ? "line" : "rectRounded" },
+        },
         tooltip: {
           callbacks: {
             title: (items) => (items.length ? name(chart, items[0].dataIndex) + (chart.is_time ? " UTC" : "") : ""),
@@ -215,7 +218,7 @@
     const badge = { good: "success", warn: "warning", bad: "danger", mute: "mute" }[shown.tone];
     let inner = badge ? element("span", { class: `sb-badge ${badge}` }, shown.text) : shown.text;
     if (where) inner = element("a", { class: "sb-link", href: where }, inner);
-    return element("td", { class: shown.is_number ? "sb-num" : "" }, inner);
+    return element("td", { class: shown.is_number ? "sb-num" : shown.is_long ? "sb-long" : "" }, inner);
   }
   function table(shown) {
     const head = element("tr");
@@ -233,7 +236,7 @@
   }
 
   /* The page ------------------------------------------------------------------------------------------ */
-  const parts = { notes: element("div"), cards: element("div", { class: "sb-cards" }), charts: element("div", { class: "sb-charts" }), tables: element("div", { class: "sb-charts" }) };
+  const parts = { notes: element("div"), cards: element("div", { class: "sb-cards" }), charts: element("div", { class: "sb-charts" }), tables: element("div", { class: "sb-charts sb-tables" }) };
   function show() {
     parts.notes.replaceChildren(...figures.notes.map((note) => element("div", { class: "sb-note", role: "status" }, note)));
     parts.cards.replaceChildren(...figures.cards.map(card));
