@@ -56,6 +56,7 @@ requirements: .venv/installed ## Pin the ranges of pyproject.toml anew, with has
 	$(EXPORT) $(UPGRADE) pyproject.toml --group dev -o requirements-dev.txt
 	$(EXPORT) $(UPGRADE) pyproject.toml -o requirements.txt -c requirements-dev.txt
 	$(EXPORT) $(UPGRADE) --group installer -o requirements-uv.txt
+	$(EXPORT) $(UPGRADE) --group image -o requirements-image.txt
 
 docs: .venv/installed-dev ## Write the settings table into README.md.
 	@$(BIN)/python -m tests.settings_table

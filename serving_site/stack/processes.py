@@ -15,7 +15,7 @@ from typing import Any
 from mirakuru import HTTPExecutor, SimpleExecutor, TCPExecutor
 from mirakuru.exceptions import ExecutorError, ProcessFinishedWithError
 
-from serving_site.supervisor import PROCESS_ENVIRONMENT
+from serving_site import roles
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_S = 90
@@ -38,28 +38,25 @@ class Plan:
 
 
 def web(name: str, *, port: int, processes: int) -> Plan:
-    environment = {"PORT": str(port), "SERVER_PROCESSES": str(processes), "SERVING_ROLE": ""}
-    return Plan(name, (sys.executable, str(ROOT / "manage.py"), "serve"), environment, port)
+    return _plan(name, roles.web(), port, PORT=str(port), SERVER_PROCESSES=str(processes), SERVING_ROLE="")
 
 
-def worker(name: str, queue: str, *, port: int, alive: Path, threads: int = 2) -> Plan:
+def worker(name: str, queue: str, *, port: int, alive: Path, threads: int = roles.WORKER_THREADS) -> Plan:
     """A Celery worker of one queue; `alive` is the file it touches while it consumes."""
-    command = (
-        *(sys.executable, "-m", "celery", "-A", "serving_site", "worker", "-P", "threads", "-c", str(threads)),
-        *("-Q", queue, "-n", f"{name}@localhost"),
-        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-    )
-    return Plan(name, command, {"SERVING_ROLE": "worker", "METRICS_PORT": str(port), "LIVENESS_FILE": str(alive)}, port)
+    role = roles.worker(queue, name=f"{name}@localhost", threads=threads)
+    return _plan(name, role, port, METRICS_PORT=str(port), LIVENESS_FILE=str(alive))
 
 
 def keeper(name: str, *, port: int) -> Plan:
-    environment = {"SERVING_ROLE": "keeper", "METRICS_PORT": str(port)}
-    return Plan(name, (sys.executable, str(ROOT / "manage.py"), "keep"), environment, port)
+    return _plan(name, roles.keeper(), port, METRICS_PORT=str(port))
 
 
 def beat(name: str = "beat") -> Plan:
-    command = (sys.executable, "-m", "celery", "-A", "serving_site", "beat", "--pidfile", "")
-    return Plan(name, command, {"SERVING_ROLE": "beat"})
+    return _plan(name, roles.beat())
+
+
+def _plan(name: str, role: roles.Command, port: int = 0, **environment: str) -> Plan:
+    return Plan(name, (sys.executable, *role.arguments), {**role.environment, **environment}, port)
 
 
 class Process:
@@ -68,8 +65,7 @@ class Process:
     def __init__(self, plan: Plan, folder: Path, environment: Mapping[str, str]) -> None:
         self.plan = plan
         self.log = folder / f"{plan.name}.log"
-        shared = {name: value for name, value in PROCESS_ENVIRONMENT.items() if name != "SERVING_ROLE"}
-        self._environment = {**os.environ, **shared, **environment, **plan.environment, "PYTHONUNBUFFERED": "1"}
+        self._environment = {**os.environ, **environment, **plan.environment, "PYTHONUNBUFFERED": "1"}
         self._executor: SimpleExecutor | None = None
 
     @property

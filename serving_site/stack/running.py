@@ -19,7 +19,7 @@ from typing import Any
 
 from mirakuru.exceptions import ExecutorError
 
-from serving_site import banner
+from serving_site import banner, roles
 from serving_site.stack import elasticsearch, install, observing, postgres, processes, rabbitmq, redis
 from serving_site.stack.observing import Manner
 from serving_site.stack.processes import ROOT, Process
@@ -68,7 +68,7 @@ class Stack:
         self.processes: dict[str, Process] = {}
         self.given = dict(given or {})
         self._web_processes = web_processes
-        self._workers = workers or WORKERS
+        self._workers = workers or roles.QUEUES
         self._environment = dict(environment or {})
         self._downloads = downloads or ROOT / "var" / "downloads"
         self._observed = observed
@@ -223,12 +223,6 @@ class Stack:
         return f"http://127.0.0.1:{process.plan.port}/metrics" if process.plan.port else ""
 
 
-WORKERS = {
-    "interactive": "predictions.default.interactive",
-    "standard": "predictions.default.standard",
-    "bulk": "predictions.default.bulk",
-    "operations": "operations",
-}
 _ENDS = ["beat", "web", "worker", "keeper"]
 
 

@@ -16,6 +16,7 @@ FILES = {
     "requirements-dev.txt": ["pyproject.toml", "--group", "dev"],
     "requirements.txt": ["pyproject.toml", "-c", "requirements-dev.txt"],
     "requirements-uv.txt": ["--group", "installer"],
+    "requirements-image.txt": ["--group", "image"],
 }
 FLAGS = [
     *("--quiet", "--universal", "--python-version", "3.11", "--generate-hashes"),

@@ -1,0 +1,87 @@
+"""The secrets of a first start: `python -m serving_site.credentials <folder>` makes what is missing, and nothing else.
+
+One folder for each who reads them, so that a container gets its own and no other's:
+
+    ours/       secret_key, admin_password, database_url, rabbitmq_url, redis_url, redis_results_url
+    postgres/   password
+    rabbitmq/   serving.conf      default user and password, read at its first start
+    redis/      cache.conf, results.conf
+    grafana/    password
+
+What exists is kept: a second start finds the passwords that the services' data were made with.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+USER = DATABASE = "serving"
+#: Octets of chance in each; written as text that needs no quoting in a URL or a configuration file.
+ENTROPY = 24
+
+
+def make(folder: Path) -> list[Path]:
+    """Write every file that is missing below `folder`; return those that were written."""
+    written = []
+    for name, content in _FILES.items():
+        path = folder / name
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(path, content(folder))
+            written.append(path)
+    return written
+
+
+def _password(folder: Path, name: str) -> str:
+    """One password, made on first use and kept hidden in `ours/`, so that a file and the URL that carries it agree."""
+    path = folder / "ours" / f".{name}"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, secrets.token_urlsafe(ENTROPY))
+    return path.read_text()
+
+
+def _write(path: Path, content: str) -> None:
+    """Whole or not at all. Other users' programs read it: who may is decided by who mounts the folder."""
+    draft = path.with_name(f"{path.name}.new")
+    with open(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o444), "w") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def _redis(name: str, policy: str) -> Callable[[Path], str]:
+    return lambda folder: (
+        f"requirepass {_password(folder, name)}\nmaxmemory-policy {policy}\nmaxmemory 256mb\n"
+        'save ""\nappendonly no\nprotected-mode no\nbind * -::*\n'
+    )
+
+
+def _url(scheme: str, name: str, address: str, user: str = USER) -> Callable[[Path], str]:
+    return lambda folder: f"{scheme}://{user}:{_password(folder, name)}@{address}"
+
+
+_FILES: dict[str, Callable[[Path], str]] = {
+    "ours/secret_key": lambda _: secrets.token_urlsafe(50),
+    "ours/admin_password": lambda folder: _password(folder, "admin"),
+    "ours/database_url": _url("postgres", "postgres", f"postgres:5432/{DATABASE}"),
+    "ours/rabbitmq_url": _url("amqp", "rabbitmq", "rabbitmq:5672//"),
+    "ours/redis_url": _url("redis", "redis-cache", "redis-cache:6379/0", user=""),
+    "ours/redis_results_url": _url("redis", "redis-results", "redis-results:6379/0", user=""),
+    "postgres/password": lambda folder: _password(folder, "postgres"),
+    "rabbitmq/serving.conf": lambda folder: f"default_user = {USER}\ndefault_pass = {_password(folder, 'rabbitmq')}\n",
+    "redis/cache.conf": _redis("redis-cache", "allkeys-lru"),
+    "redis/results.conf": _redis("redis-results", "noeviction"),
+    "redis/cache_password": lambda folder: _password(folder, "redis-cache"),
+    "redis/results_password": lambda folder: _password(folder, "redis-results"),
+    "grafana/password": lambda folder: _password(folder, "grafana"),
+}
+
+if __name__ == "__main__":
+    for made in make(Path(sys.argv[1])):
+        print(f"made {made}", flush=True)
