@@ -96,6 +96,8 @@ class Follower:
 
     def mark(self, places: Iterable[Place]) -> None:
         """These are stored: the files go on behind them. The offsets are on disk when this returns."""
+        if self._lock is None:
+            return
         done = {(place.file, place.end) for place in places}
         for name, known in self._files.items():
             for end, was_handed in known.handed:
@@ -175,15 +177,15 @@ class Follower:
 
 
 def _candidates(pattern: str, known: set[str]) -> list[str]:
-    """The files that the pattern names and those known ones that were renamed beside them, oldest change first."""
-    found: list[tuple[float, str]] = []
+    """Known files that were renamed beside those that the pattern names, then these; oldest change first."""
+    found: list[tuple[bool, float, str]] = []
     named = set(glob.glob(pattern))
     for path in named | set(glob.glob(f"{pattern}*")):
         with contextlib.suppress(OSError):
             facts = os.stat(path)
             if path in named or f"{facts.st_dev}:{facts.st_ino}" in known:
-                found.append((facts.st_mtime, path))
-    return [path for _, path in sorted(found)[-_MOST_FILES:]]
+                found.append((path in named, facts.st_mtime, path))
+    return [path for _, _, path in sorted(found)[-_MOST_FILES:]]
 
 
 def _lines(chunk: bytes) -> list[bytes]:

@@ -32,7 +32,7 @@ _POSTGRESQL = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? \w+) \[(\d+
 #: Lines that go with the one before and quote what a client sent.
 _QUOTING = frozenset(["DETAIL", "HINT", "QUERY", "CONTEXT", "STATEMENT", "LOCATION"])
 _NAMED = re.compile(
-    r"\b((?:relation|table|column|constraint|database|role|user|index|schema|function|type|parameter|extension"
+    r"(\b(?:relation|table|column|constraint|database|role|user|index|schema|function|type|parameter|extension"
     r"|encoding|file|tablespace|publication|slot|host) )?\"([^\"]*)\"?"
 )
 _SENT = re.compile(r"\b(?:statement|execute|parse|bind|parameters)\b[^:]*: .*", re.DOTALL)
