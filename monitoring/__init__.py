@@ -28,6 +28,8 @@ def log_lines(service: str) -> list[Background]:
     from monitoring import tracing
     from monitoring.logs.outlet import Outlet
 
+    if not settings.MONITORING:
+        return []
     limits = settings.SERVING
     outlet = Outlet(settings.LOG_SPOOL_DIR, limit=limits["LOG_SPOOL_LIMIT"], service=service)
     return [outlet, *tracing.background(limits["OTEL_EXPORTER_OTLP_ENDPOINT"], service=service)]
@@ -35,6 +37,8 @@ def log_lines(service: str) -> list[Background]:
 
 def log_shipping() -> list[Background]:
     """The thread that moves this host's log lines into the log store; of several processes one at a time does."""
+    from django.conf import settings
+
     from monitoring.logs import shipping
 
-    return shipping.background()
+    return shipping.background() if settings.MONITORING else []

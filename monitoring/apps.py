@@ -6,10 +6,13 @@ class MonitoringConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from django.conf import settings
+
         from monitoring import guards, metrics, parts, spooling
         from monitoring.logs import shipping
 
         parts.register()
+        metrics.switch(settings.MONITORING)
         metrics.provide(metrics.CIRCUIT_STATE, guards.circuits)
         metrics.provide(metrics.SPOOL_BYTES, lambda: {(): spooling.waiting().octets})
         metrics.provide(metrics.SPOOL_CALLS, lambda: {(): spooling.waiting().calls})

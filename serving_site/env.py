@@ -188,6 +188,12 @@ DRAIN_S = read("DRAIN_S", "float", 20.0, "Seconds a stopping server gives to wha
 CHILD_MEMORY_LIMIT = read("CHILD_MEMORY_LIMIT", "int", 2 * 2**30, "Address space of a model's process, bytes.")
 PUBLISH_LIMIT_S = read("PUBLISH_LIMIT_S", "float", 300.0, "Seconds publishing one version may take.")
 LOG_LEVEL = read("LOG_LEVEL", "str", "INFO", "Least level that is logged.")
+MONITORING = read(
+    "MONITORING",
+    "bool",
+    True,
+    "Count, log into the store and ask services how they do; off only to measure what that costs.",
+)
 TRAFFIC = read(
     "TRAFFIC",
     "bool",

@@ -15,6 +15,8 @@ from monitoring.probing import Prober
 def background() -> list[Prober]:
     """A prober for each service that the settings name."""
     found: list[Prober] = []
+    if not settings.MONITORING:
+        return found
     if not settings.EMBEDDED:
         from serving_site import celery, postgres
 

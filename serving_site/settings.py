@@ -65,6 +65,10 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
+#: Off: nothing is counted, no line goes to the log store, no service is asked in the background.
+MONITORING = env.MONITORING
+if not MONITORING:
+    MIDDLEWARE = [name for name in MIDDLEWARE if not name.startswith(("django_prometheus.", "monitoring."))]
 ROOT_URLCONF = "serving_site.urls"
 WSGI_APPLICATION = "serving_site.wsgi.application"
 APPEND_SLASH = False

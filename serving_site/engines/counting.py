@@ -8,12 +8,15 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from django.conf import settings
 from django_prometheus import db
 
 
 @lru_cache(maxsize=16)
 def counted(cursor_class: type[Any], alias: str, vendor: str) -> type[Any]:
     """`cursor_class` with every statement counted under this alias and vendor."""
+    if not settings.MONITORING:
+        return cursor_class
     executes = db.execute_total.labels(alias, vendor)
     many = db.execute_many_total.labels(alias, vendor)
     seconds = db.query_duration_seconds.labels(alias=alias, vendor=vendor)
