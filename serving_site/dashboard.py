@@ -7,11 +7,13 @@ import shlex
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 
 from models_registry import examples
 from models_registry.models import Alias, ApiKey, DeploymentEvent, ModelVersion, RegisteredModel
 from models_registry.routing import CHAMPION
+from monitoring import health
 from predictions.models import Prediction
 
 #: Counting stops here: a page need not know how many more there are.
@@ -35,17 +37,19 @@ def _figures() -> list[tuple[str, str, str]]:
     unfinished = (Prediction.Status.STARTING, Prediction.Status.PROCESSING)
     keys = ApiKey.objects.filter(revoked_at__isnull=True).exclude(expires_at__lte=now)
     versions = ModelVersion.objects.filter(status=ModelVersion.Status.READY)
+    open_predictions = Prediction.objects.filter(recorded_at__isnull=True, status__in=unfinished)
     return [
-        ("Models", _count(RegisteredModel.objects.all()), "admin:models_registry_registeredmodel_changelist"),
-        ("Ready versions", _count(versions), "admin:models_registry_modelversion_changelist"),
-        ("Aliases", _count(Alias.objects.all()), "admin:models_registry_alias_changelist"),
-        ("Valid keys", _count(keys), "admin:models_registry_apikey_changelist"),
-        (
-            "Open predictions",
-            _count(Prediction.objects.filter(recorded_at__isnull=True, status__in=unfinished)),
-            "admin:predictions_prediction_changelist",
-        ),
+        ("Health", health.report()["status"], reverse("watch", args=["status"])),
+        ("Models", _count(RegisteredModel.objects.all()), _list("models_registry_registeredmodel")),
+        ("Ready versions", _count(versions), _list("models_registry_modelversion")),
+        ("Aliases", _count(Alias.objects.all()), _list("models_registry_alias")),
+        ("Valid keys", _count(keys), _list("models_registry_apikey")),
+        ("Open predictions", _count(open_predictions), _list("predictions_prediction")),
     ]
+
+
+def _list(rows: str) -> str:
+    return reverse(f"admin:{rows}_changelist")
 
 
 def _count(rows: Any) -> str:

@@ -8,11 +8,16 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 
-def _item(title: str, icon: str, link: str, permission: str = "") -> dict[str, Any]:
-    item: dict[str, Any] = {"title": title, "icon": icon, "link": reverse_lazy(link)}
+def _item(title: str, icon: str, link: str, permission: str = "", *, place: str = "") -> dict[str, Any]:
+    """`place` is the one argument of the link's path, where it takes one."""
+    item: dict[str, Any] = {"title": title, "icon": icon, "link": reverse_lazy(link, args=[place] if place else None)}
     if permission:
         item["permission"] = lambda request: request.user.has_perm(permission)
     return item
+
+
+def _watch(title: str, icon: str, page: str) -> dict[str, Any]:
+    return _item(title, icon, "watch", "monitoring.view_recordrow", place=page)
 
 
 _TEAL = ["#f0fdfa", "#ccfbf1", "#99f6e4", "#5eead4", "#2dd4bf", "#14b8a6", "#0f766e", "#115e59", "#134e4a", "#0f3f3b"]
@@ -44,6 +49,20 @@ UNFOLD: dict[str, Any] = {
                 "items": [_item("Overview", "dashboard", "admin:index")],
             },
             {
+                "title": "Monitoring",
+                "separator": True,
+                "items": [
+                    _watch("System", "monitor_heart", "overview"),
+                    _watch("Prediction analysis", "bar_chart", "predictions"),
+                    _watch("Performance", "speed", "performance"),
+                    _watch("Errors", "error", "errors"),
+                    _item(
+                        "Records", "manage_search", "admin:monitoring_recordrow_changelist", "monitoring.view_recordrow"
+                    ),
+                    _watch("Status", "check_circle", "status"),
+                ],
+            },
+            {
                 "title": "Registry",
                 "separator": True,
                 "items": [
@@ -71,7 +90,7 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
-                "title": "Traffic",
+                "title": "Work",
                 "separator": True,
                 "items": [
                     _item(

@@ -165,7 +165,7 @@ def _run(env: Any, lock: DataLock, load: Callable[[], Application], started: flo
 
 @contextlib.contextmanager
 def _traffic(env: Any) -> Iterator[None]:
-    """Steady demo traffic from a process of its own, where TRAFFIC asks for it; it ends with this one, also when killed."""
+    """Demo traffic from a process of its own, where TRAFFIC asks for it; it ends with this one, even a killed one."""
     if not env.TRAFFIC:
         yield
         return
