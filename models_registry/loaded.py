@@ -1,5 +1,8 @@
 """Versions loaded in this process: each loaded once, off the request, and dropped when nothing needs it.
 
+Their memory is bounded: beyond it the least recently used one is unloaded, and loaded again when it is asked for. So
+of many registered versions those in use are loaded, and what an alias points at is loaded ahead while there is room.
+
 Compiled and native versions load in a thread each, because a native one starts a process of its own, takes
 seconds, and must not stand before a compiled one that takes milliseconds.
 """
@@ -30,6 +33,9 @@ WAITERS = 16
 #: Seconds until a version that failed to load is tried again: first, and at most.
 FIRST_RETRY_S, LAST_RETRY_S = 2.0, 60.0
 
+#: Octets a version is taken for that nobody measured, and at least: session, names and places in our tables.
+LEAST_OCTETS = 2**18
+
 
 @dataclass(frozen=True, slots=True)
 class Broken:
@@ -43,17 +49,25 @@ class Broken:
 
 
 class Loaded:
-    """The predictors of this process. `ready` is replaced, never mutated, so readers need no lock."""
+    """The predictors of this process. `ready` is replaced, never mutated, so readers need no lock.
 
-    def __init__(self, load: Callable[[Version], Predictor], changed: Callable[[], object]) -> None:
+    `limit` is the most octets they may take together (0: no limit), as publishing measured them. `generation` counts
+    every change of `ready`.
+    """
+
+    def __init__(self, load: Callable[[Version], Predictor], changed: Callable[[], object], *, limit: int = 0) -> None:
         self.ready: Mapping[UUID, Predictor] = {}
         self.broken: dict[UUID, Broken] = {}
+        self.limit = limit
+        self.octets = 0
+        self.generation = 0
         self._load = load
         self._changed = changed
         self._lock = threading.Lock()
         self._running: dict[UUID, Future[Predictor]] = {}
+        self._coming = 0
         self._used: dict[UUID, float] = {}
-        self._limits: dict[UUID, float] = {}
+        self._held: dict[UUID, Version] = {}
         self._draining: list[tuple[float, Predictor]] = []
         self._waiters = threading.BoundedSemaphore(WAITERS)
         self._threads = {
@@ -82,7 +96,17 @@ class Loaded:
             self._used[version.id] = time.monotonic()
             future = self._threads[version.runtime == "native"].submit(self._run, version)
             self._running[version.id] = future
+            self._coming += octets_of(version)
             return future
+
+    def start_ahead(self, version: Version) -> Future[Predictor] | None:
+        """Begin to load what nobody has asked for yet, if there is room for it."""
+        return self.start(version) if version.id in self.ready or self.has_room(version) else None
+
+    def has_room(self, version: Version) -> bool:
+        """Whether the version could be loaded without unloading another, those that are being loaded counted in."""
+        coming = version.id in self._running
+        return coming or not self.limit or self.octets + self._coming + octets_of(version) <= self.limit
 
     def keep(self, aliased: Iterable[UUID], known: Mapping[UUID, Version]) -> None:
         """Drop versions that are gone, and the least recently used ones without an alias beyond the bound."""
@@ -94,13 +118,17 @@ class Loaded:
                 reverse=True,
             )
             stay = needed | set(spare[:ON_DEMAND_LIMIT])
-            dropped = {version: predictor for version, predictor in self.ready.items() if version not in stay}
-            if dropped:
-                self.ready = {version: found for version, found in self.ready.items() if version in stay}
-            for version, predictor in dropped.items():
-                self._draining.append((time.monotonic() + self._limits.pop(version) + 1, predictor))
+            dropped = self._drop([version for version in self.ready if version not in stay])
             for version in [version for version in self.broken if version not in known]:
                 del self.broken[version]
+            for version in [version for version in list(self._used) if version not in known]:
+                self._used.pop(version, None)
+        _close(dropped)
+
+    def next_retry_s(self, wanted: Iterable[Version]) -> float:
+        """Seconds until one of these that could not be loaded is due again; infinite when all could."""
+        broken = [found for version in wanted if (found := self.broken.get(version.id)) is not None]
+        return max(0.0, min((found.retry_at for found in broken), default=float("inf")) - time.monotonic())
 
     def drain(self, *, now: bool = False) -> None:
         """Close dropped versions once the calls that were running when they were dropped must have ended."""
@@ -113,9 +141,8 @@ class Loaded:
     def close(self) -> None:
         """Release every version; for the end of the process."""
         with self._lock:
-            dropped, self.ready = dict(self.ready), {}
-        for predictor in dropped.values():
-            predictor.close()
+            dropped = self._drop(list(self.ready))
+        _close(dropped)
         self.drain(now=True)
 
     def _wait_for(self, version: Version, wait: float) -> Predictor:
@@ -151,11 +178,48 @@ class Loaded:
             raise
         with self._lock:
             self.ready = {**self.ready, version.id: predictor}
-            self._limits[version.id] = version.hard_limit_s
+            self._held[version.id] = version
+            self.octets += octets_of(version)
+            self.generation += 1
             self.broken.pop(version.id, None)
-            self._running.pop(version.id, None)
-        self._changed()
+            self._ended(version)
+            dropped = self._make_room(version.id)
+        _close(dropped)
+        if not self._running:  # of many loads the last one tells: looking at what changed takes time for each version
+            self._changed()
         return predictor
+
+    def _make_room(self, newest: UUID) -> list[Predictor]:
+        """With the lock held: unload the least recently used ones beyond the limit, but never the newest."""
+        if not self.limit or self.octets <= self.limit:
+            return []
+        beyond, chosen = self.octets - self.limit, []
+        for version in sorted(self.ready, key=lambda version: self._used.get(version, 0.0)):
+            if beyond <= 0:
+                break
+            if version != newest:
+                chosen.append(version)
+                beyond -= octets_of(self._held[version])
+        logger.info("unloaded %s versions to make room", len(chosen), extra={"action": "unloaded"})
+        return self._drop(chosen)
+
+    def _drop(self, versions: Iterable[UUID]) -> list[Predictor]:
+        """With the lock held: take these out. Returns those to close now; a native one is closed by `drain`, once the
+        calls that run in its process must have ended. A compiled one's calls hold what they need themselves."""
+        gone = set(versions)
+        if not gone:
+            return []
+        now, closing = time.monotonic(), []
+        for version in gone:
+            held = self._held.pop(version)
+            self.octets -= octets_of(held)
+            if held.runtime == "native":
+                self._draining.append((now + held.hard_limit_s + 1, self.ready[version]))
+            else:
+                closing.append(self.ready[version])
+        self.ready = {version: found for version, found in self.ready.items() if version not in gone}
+        self.generation += 1
+        return closing
 
     def _break(self, version: Version, error: Exception) -> None:
         logger.exception(
@@ -170,7 +234,22 @@ class Loaded:
             pause = min(before.pause * 2, LAST_RETRY_S) if before else FIRST_RETRY_S
             reason = f"could not be loaded ({type(error).__name__})"
             self.broken[version.id] = Broken(reason, time.monotonic() + pause, pause, _is_away(error))
-            self._running.pop(version.id, None)
+            self._ended(version)
+
+    def _ended(self, version: Version) -> None:
+        """With the lock held: a load is over, well or not."""
+        if self._running.pop(version.id, None) is not None:
+            self._coming -= octets_of(version)
+
+
+def octets_of(version: Version) -> int:
+    """What a loaded version counts for: the memory that publishing measured."""
+    return max(version.memory_bytes, LEAST_OCTETS)
+
+
+def _close(predictors: Iterable[Predictor]) -> None:
+    for predictor in predictors:
+        predictor.close()
 
 
 def _is_away(error: Exception) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,9 @@ _PLATFORMS = {
     ("onnx", "skops"): "sklearn_onnxv1",
     ("native", "skops"): "sklearn_skops",
 }
+
+#: Rows of versions that are read at once: a report may be large.
+_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +49,72 @@ def revision() -> int:
 
 
 def registry() -> Registry:
-    """Read everything the doors need. The revision is read first, so a change meanwhile is noticed next time."""
-    with transaction.atomic():
-        number = revision()
-        projects = {project.name: project for project in Project.objects.all()}
-        keys = tuple(_key(row) for row in ApiKey.objects.filter(revoked_at=None).select_related("project"))
-        return Registry(number, keys, projects, _entries())
+    """Everything at once, for who reads it once."""
+    return Reader().read()
+
+
+class Reader:
+    """Reads everything the doors need. Versions are immutable, so each is read and parsed once: with a thousand of
+    them that is nearly all of the work."""
+
+    def __init__(self) -> None:
+        self._parsed: dict[UUID, routing.Version] = {}
+
+    def read(self) -> Registry:
+        """The revision is read first, so a change meanwhile is noticed next time."""
+        with transaction.atomic():
+            number = revision()
+            projects = {project.name: project for project in Project.objects.all()}
+            keys = tuple(_key(row) for row in ApiKey.objects.filter(revoked_at=None).select_related("project"))
+            return Registry(number, keys, projects, self._entries())
+
+    def _entries(self) -> dict[tuple[str, str], routing.Entry]:
+        models = {model.pk: model for model in RegisteredModel.objects.select_related("project")}
+        versions = self._versions(models)
+        aliases: dict[int, dict[str, int]] = {}
+        for model_id, name, number in Alias.objects.values_list("model_id", "name", "version__number"):
+            aliases.setdefault(model_id, {})[name] = number
+        return {
+            (model.project.name, model.name): routing.Entry(
+                model.project.name, model.name, versions.get(model.pk, {}), aliases.get(model.pk, {})
+            )
+            for model in models.values()
+        }
+
+    def _versions(self, models: Mapping[int, RegisteredModel]) -> dict[int, dict[int, routing.Version]]:
+        ready = ModelVersion.objects.filter(status=ModelVersion.Status.READY)
+        listed = dict(ready.order_by("model_id", "number").values_list("pk", "model_id"))
+        known = {pk: version for pk, version in self._parsed.items() if pk in listed}
+        unknown = [pk for pk in listed if pk not in known]
+        for start in range(0, len(unknown), _AT_ONCE):
+            rows = ModelVersion.objects.filter(pk__in=unknown[start : start + _AT_ONCE])
+            known |= {row.pk: as_version(row) for row in rows.select_related("model__project")}
+        found: dict[int, dict[int, routing.Version]] = {}
+        for pk, model_id in listed.items():
+            if pk in known and model_id in models:
+                version = known[pk] = _of_model(known[pk], models[model_id])
+                found.setdefault(model_id, {})[version.number] = version
+        self._parsed = known
+        return found
+
+
+def _of_model(version: routing.Version, model: RegisteredModel) -> routing.Version:
+    """The version with what its model says of it now."""
+    now = _model_fields(model)
+    return version if all(getattr(version, name) == value for name, value in now.items()) else replace(version, **now)
+
+
+def _model_fields(model: RegisteredModel) -> dict[str, Any]:
+    return {
+        "project": model.project.name,
+        "model": model.name,
+        "hard_limit_s": model.hard_limit_s,
+        "pool": model.pool,
+        "open_limit": model.open_limit,
+        # A cache would hold what a privacy says nothing may.
+        "cache_ttl_s": 0.0 if model.privacy else model.cache_ttl_s,
+        "privacy": tuple(sorted(model.privacy.items())),
+    }
 
 
 def _key(row: ApiKey) -> Key:
@@ -67,22 +130,6 @@ def _key(row: ApiKey) -> Key:
     return Key(row.digest, principal, row.expires_at.timestamp() if row.expires_at else float("inf"))
 
 
-def _entries() -> dict[tuple[str, str], routing.Entry]:
-    versions: dict[int, dict[int, routing.Version]] = {}
-    ready = ModelVersion.objects.filter(status=ModelVersion.Status.READY).select_related("model__project")
-    for row in ready.order_by("model_id", "number"):
-        versions.setdefault(row.model_id, {})[row.number] = as_version(row)
-    aliases: dict[int, dict[str, int]] = {}
-    for model_id, name, number in Alias.objects.values_list("model_id", "name", "version__number"):
-        aliases.setdefault(model_id, {})[name] = number
-    return {
-        (model.project.name, model.name): routing.Entry(
-            model.project.name, model.name, versions.get(model.pk, {}), aliases.get(model.pk, {})
-        )
-        for model in RegisteredModel.objects.select_related("project")
-    }
-
-
 def pinned(identifier: UUID) -> routing.Version | None:
     """The version that an accepted prediction is pinned to, also one that is retired by now; None when it is gone."""
     served = [ModelVersion.Status.READY, ModelVersion.Status.RETIRED]
@@ -95,23 +142,18 @@ def as_version(row: ModelVersion) -> routing.Version:
     return routing.Version(
         id=row.pk,
         project_id=row.model.project_id,
-        project=row.model.project.name,
         model_id=row.model_id,
-        model=row.model.name,
         number=row.number,
         digest=row.digest,
         runtime=row.runtime,
         signature=row.parsed_signature(),
         served_digest=row.served_digest or row.digest,
-        hard_limit_s=row.model.hard_limit_s,
-        pool=row.model.pool,
-        open_limit=row.model.open_limit,
         row_cost_s=_costs(row.report),
         missing_text=row.report.get("missing_text", ""),
         format=row.format,
         platform=_PLATFORMS.get((row.runtime, row.format), f"{row.runtime}_{row.format}"),
-        cache_ttl_s=row.model.cache_ttl_s,
         memory_bytes=int(row.report.get("memory_bytes") or 0),
+        **_model_fields(row.model),
     )
 
 

@@ -18,7 +18,7 @@ class Version:
     """One ready version as the doors see it. `row_cost_s` is the measured cost of 1, 8 and 64 rows in seconds.
 
     `memory_bytes` is its measured memory (0: not measured), `cache_ttl_s` how long its answers are cached (0: not at
-    all).
+    all), `privacy` what is done to its fields before anything is stored.
     """
 
     id: UUID
@@ -40,6 +40,7 @@ class Version:
     platform: str = ""
     cache_ttl_s: float = 0.0
     memory_bytes: int = 0
+    privacy: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from models_registry.models import ApiKey, Project
 from models_registry.models.access import SCOPES, digest_of
 from models_registry.models.deployment import registry_changed
 from models_registry.principals import ANONYMOUS_SCOPES, Principal
-from models_registry.reading import Registry, registry, revision
+from models_registry.reading import Reader, Registry, revision
 from models_registry.response_cache import ResponseCache
 from models_registry.routing import Entry, Route, Version
 from models_registry.runtime.predictor import Predictor
@@ -67,10 +67,13 @@ class Holder:
         self.loads = True
         self.used: dict[tuple[int, str], float] = {}
         self._lock = threading.Lock()
+        self._reader = Reader()
         self._registry = Registry()
-        self._next_expiry = float("inf")
+        self._wanted: list[Version] = []
+        self._switched: tuple[Registry, int] = self._registry, -1
+        self._next_look = 0.0
         self.ticker = Ticker("snapshot", INTERVAL_S, self.tick)
-        self.loaded = Loaded(_load, self.ticker.wake)
+        self.loaded = Loaded(_load, self.ticker.wake, limit=settings.SERVING["MODEL_MEMORY_LIMIT"])
         self.answers = ResponseCache(
             settings.SERVING["RESPONSE_CACHE_LIMIT"], followers=max(1, settings.SERVING["BLOCKING_THREADS"] // 8)
         )
@@ -87,30 +90,55 @@ class Holder:
     def refresh(self, *, wait: float) -> Snapshot:
         """Read everything now and wait up to `wait` seconds until the aliased versions are warm."""
         self._read(always=True)
-        wait_all(self._switch(), timeout=wait)
-        self._switch()
+        wait_all(self._switch(always=True), timeout=wait)
+        self._switch(always=True)
         return self.current
 
     def _read(self, *, always: bool = False) -> None:
         with self._lock:
             if always or revision() != self._registry.revision:
-                self._registry = registry()
+                self._registry = self._reader.read()
+                self._wanted = [version for entry in self._registry.entries.values() for version in _aliased(entry)]
                 self.current = self._build(self._entries())
             self.checked_at = time.time()
 
-    def _switch(self) -> list[Future[Predictor]]:
-        """Load what the aliases want, and swap in a snapshot that answers with what is warm."""
+    def _switch(self, *, always: bool = False) -> list[Future[Predictor]]:
+        """Load what the aliases want, and swap in a snapshot that answers with what is warm.
+
+        Four times a second with a thousand models: nothing is looked at while nothing has changed.
+        """
         with self._lock:
-            wanted = [version for entry in self._registry.entries.values() for version in _aliased(entry)]
-            loads = [load for load in map(self.loaded.start, wanted) if load is not None] if self.loads else []
+            self.answers.keep(self.loaded.ready)
+            rows, generation = self._registry, self.loaded.generation
+            is_same = rows is self._switched[0] and generation == self._switched[1]
+            if is_same and not always and time.time() < self._next_look:
+                return []
+            loads = self._load_ahead() if self.loads else []
             entries = self._entries()
-            if entries != self.current.entries or time.time() >= self._next_expiry:
+            if entries != self.current.entries or time.time() >= self._next_look:
                 self.current = self._build(entries)
             serving = [version.id for entry in self.current.entries.values() for version in _aliased(entry)]
-            self.loaded.keep([*serving, *(version.id for version in wanted)], self.current.versions)
-            self.answers.keep(self.loaded.ready)
-            self._next_expiry = min((key.expires_at for key in self._live_keys()), default=float("inf"))
+            self.loaded.keep([*serving, *(version.id for version in self._wanted)], self.current.versions)
+            expiry = min((key.expires_at for key in self._live_keys()), default=float("inf"))
+            self._next_look = min(expiry, time.time() + self.loaded.next_retry_s(self._wanted))
+            self._switched = rows, generation
         return loads
+
+    def _load_ahead(self) -> list[Future[Predictor]]:
+        """What aliases point at, while there is room; what is to take over from a loaded version always."""
+        loads = []
+        for version in self._wanted:
+            if version.id not in self.loaded.ready:
+                load = self.loaded.start if self._takes_over(version) else self.loaded.start_ahead
+                loads.append(load(version))
+        return [load for load in loads if load is not None]
+
+    def _takes_over(self, version: Version) -> bool:
+        """Whether an alias is to move to this version from one that answers now."""
+        before = self.current.entries.get((version.project, version.model))
+        if before is None:
+            return False
+        return any(one.id != version.id and one.id in self.loaded.ready for one in _aliased(before))
 
     def _entries(self) -> dict[tuple[str, str], Entry]:
         before = self.current.entries
@@ -134,7 +162,7 @@ class Holder:
 
     def _warm(self, entry: Entry, before: Entry | None) -> Entry:
         """Let an alias whose new version is not warm yet answer with the version that answered before."""
-        if before is None:
+        if before is None or before.aliases == entry.aliases:
             return entry
         aliases = {}
         for alias, number in entry.aliases.items():
@@ -196,6 +224,11 @@ def circuits() -> dict[UUID, Circuit]:
     """What the circuits of the versions loaded here do with callers; compiled ones have no process that could die."""
     ready = list(_holder.loaded.ready.items())
     return {version: breaker.circuit() for version, one in ready if (breaker := getattr(one, "breaker", None))}
+
+
+def is_awaited(version: Version) -> bool:
+    """Whether the version is loaded without being asked for: there is room for it."""
+    return _holder.loaded.has_room(version)
 
 
 def loaded_count() -> int:

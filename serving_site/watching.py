@@ -44,7 +44,7 @@ def registry_snapshot() -> Part:
 
 
 def models() -> Part:
-    """Every version that an alias points at is loaded here, or cannot be."""
+    """Every version that an alias points at is loaded here, or cannot be, or finds no room before its first call."""
     if snapshot.age() == float("inf"):
         return Part(State.DOWN, "the registry was not read yet")
     broken = snapshot.unloadable()
@@ -53,8 +53,11 @@ def models() -> Part:
     if failed:
         reasons = (f"{version.model} version {version.number}: {broken[version.id]}" for version in failed)
         return Part(State.DEGRADED, "; ".join(reasons)[:500])
+    awaited = [version for version in cold if snapshot.is_awaited(version)]
+    if awaited:
+        return Part(State.DOWN, f"{len(awaited)} versions are being loaded")
     if cold:
-        return Part(State.DOWN, f"{len(cold)} versions are being loaded")
+        return Part(State.OK, f"{snapshot.loaded_count()} versions are loaded, {len(cold)} are when they are asked for")
     return Part(State.OK, f"{snapshot.loaded_count()} versions are loaded")
 
 

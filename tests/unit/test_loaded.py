@@ -42,7 +42,7 @@ VERSION = Version(
     model="adder",
     number=1,
     digest="d",
-    runtime="onnx",
+    runtime="native",
     signature=Tiny.signature,
     served_digest="d",
     hard_limit_s=0.0,
@@ -123,3 +123,92 @@ def test_the_least_recently_used_version_without_an_alias_goes_first() -> None:
     assert not oldest.closed, "calls that run may end first"
     shelf.drain(now=True)
     assert oldest.closed
+
+
+# Bounded memory ---------------------------------------------------------------------------------------------
+
+MIB = 2**20
+
+
+def sized(octets: int, *, runtime: str = "onnx") -> Version:
+    return replace(VERSION, id=uuid4(), memory_bytes=octets, runtime=runtime)
+
+
+def shelf_of(limit: int) -> Loaded:
+    return Loaded(lambda wanted: Tiny(), lambda: None, limit=limit)
+
+
+def test_the_least_recently_used_version_is_unloaded_beyond_the_bound_alias_or_not() -> None:
+    shelf, versions = shelf_of(3 * MIB), [sized(MIB) for _ in range(4)]
+    known = {one.id: one for one in versions}
+    for one in versions[:3]:
+        shelf.get(one, wait=1)
+    oldest = shelf.ready[versions[1].id]
+    shelf.get(versions[0], wait=1)
+    shelf.get(versions[3], wait=1)
+    shelf.keep(known, known)
+    assert set(shelf.ready) == {versions[0].id, versions[2].id, versions[3].id}
+    assert shelf.octets == 3 * MIB
+    assert oldest.closed, "calls of a compiled version hold what they need themselves"
+
+
+def test_what_was_unloaded_is_loaded_again_when_it_is_asked_for() -> None:
+    shelf, versions = shelf_of(2 * MIB), [sized(MIB) for _ in range(20)]
+    for one in [*versions, *versions]:
+        assert isinstance(shelf.get(one, wait=1), Tiny)
+        assert shelf.octets <= 2 * MIB
+    assert len(shelf.ready) == 2
+
+
+def test_versions_in_use_stay_while_others_come_and_go() -> None:
+    shelf = shelf_of(4 * MIB)
+    used = [sized(MIB) for _ in range(3)]
+    for one in used:
+        shelf.get(one, wait=1)
+    for _ in range(50):
+        shelf.get(sized(MIB), wait=1)
+        assert all(one.id in shelf.ready for one in used)
+        for one in used:
+            shelf.get(one, wait=1)
+
+
+def test_nothing_is_loaded_ahead_without_room_and_nothing_unloaded_for_it() -> None:
+    shelf, first, second = shelf_of(MIB), sized(MIB), sized(MIB)
+    ahead = shelf.start_ahead(first)
+    assert ahead is not None
+    assert not shelf.has_room(second), "the first one is coming or there"
+    ahead.result(5)
+    assert shelf.start_ahead(second) is None
+    assert set(shelf.ready) == {first.id}
+    shelf.keep([], {})
+    assert (shelf.octets, shelf.has_room(second)) == (0, True)
+
+
+def test_a_version_larger_than_the_bound_is_loaded_alone() -> None:
+    shelf, small, large = shelf_of(MIB), sized(MIB), sized(5 * MIB)
+    shelf.get(small, wait=1)
+    assert isinstance(shelf.get(large, wait=1), Tiny)
+    assert set(shelf.ready) == {large.id}
+
+
+def test_a_native_version_is_closed_when_its_calls_have_ended() -> None:
+    shelf, native = shelf_of(MIB), sized(MIB, runtime="native")
+    predictor = shelf.get(native, wait=1)
+    shelf.get(sized(MIB), wait=1)
+    shelf.drain()
+    assert not predictor.closed  # type: ignore[attr-defined]
+    shelf.drain(now=True)
+    assert predictor.closed  # type: ignore[attr-defined]
+
+
+def test_a_load_that_fails_takes_no_room() -> None:
+    def load(wanted: Version) -> Tiny:
+        raise errors.ModelRaised("no model")
+
+    shelf = Loaded(load, lambda: None, limit=MIB)
+    bad = sized(MIB)
+    with pytest.raises(errors.Unavailable):
+        shelf.get(bad, wait=1)
+    assert shelf.has_room(sized(MIB))
+    assert 0 < shelf.next_retry_s([bad]) <= loaded.FIRST_RETRY_S
+    assert shelf.next_retry_s([]) == float("inf")
