@@ -18,6 +18,8 @@ from monitoring.background import Ticker
 from monitoring.logs import ecs
 from monitoring.spool import Spool, SpoolFull
 
+logger = logging.getLogger(__name__)
+
 #: Seconds between two looks of the thread.
 EVERY_S = 0.2
 #: Lines that may wait for the thread.
@@ -51,11 +53,13 @@ class Outlet:
         _outlet = self
         self._ticker.start()
         atexit.register(self.stop, 1.0)
+        logger.info("%s begins", self._service, extra={"action": "process_began"})
 
     def stop(self, timeout: float) -> None:
         """Spool what waits and give the segments up to the keeper; what is logged later goes to stdout only."""
         global _outlet
         if _outlet is self:
+            logger.info("%s ends", self._service, extra={"action": "process_ended"})
             _outlet = None
         atexit.unregister(self.stop)
         self._ticker.stop(timeout)
