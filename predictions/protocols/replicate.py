@@ -88,27 +88,27 @@ class Sight:
     def ended(self) -> bool:
         return self.status in TERMINAL
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for a cache."""
-        times = {name: _stamp(getattr(self, name)) for name in _TIMES}
-        plain = {name: getattr(self, name) for name in self.__slots__ if name not in _TIMES}
-        plain |= {"id": str(self.id), "version_id": str(self.version_id), "input": self.input.decode()}
+    def to_json(self) -> str:
+        """One JSON document for a cache; ids and times are written as orjson writes them."""
+        plain = {name: getattr(self, name) for name in self.__slots__ if name not in _OCTETS}
+        plain["input"] = self.input.decode()
         plain["output"] = self.output.decode() if self.output is not None else None
-        return {**plain, **times}
+        return orjson.dumps(plain).decode()
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Sight:
-        times = {name: datetime.fromisoformat(data[name]) if data[name] else None for name in _TIMES}
-        output = data["output"]
-        changed = {
-            "id": UUID(data["id"]),
-            "version_id": UUID(data["version_id"]),
-            "input": data["input"].encode(),
-            "output": output.encode() if output is not None else None,
-        }
-        return cls(**{**data, **changed, **times})
+    def from_json(cls, text: str) -> Sight:
+        """Raises `ValueError`, `TypeError` or `KeyError` when the text is none of ours."""
+        data = orjson.loads(text)
+        for name in _TIMES:
+            data[name] = datetime.fromisoformat(data[name]) if data[name] else None
+        for name in ("id", "version_id"):
+            data[name] = UUID(data[name])
+        for name in _OCTETS:
+            data[name] = data[name].encode() if data[name] is not None else None
+        return cls(**data)
 
 
+_OCTETS = frozenset(("input", "output"))
 _TIMES = ("accepted_at", "deadline_at", "started_at", "completed_at")
 
 

@@ -92,5 +92,6 @@ def as_uuid(value: Any) -> UUID:
 
 
 def as_moment(value: Any) -> Any:
-    """A time, or None, as a raw cursor gives it: SQLite keeps text in UTC."""
-    return datetime.fromisoformat(value).replace(tzinfo=UTC) if type(value) is str else value
+    """A time, or None, as a raw cursor gives it; SQLite's have no zone, and those no column stands for are text."""
+    found = datetime.fromisoformat(value) if type(value) is str else value
+    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found

@@ -75,7 +75,7 @@ def _run_version(rows: list[Claimed]) -> None:
         ran = _Ran(predictor, version, waiting=dict(plan.waiting), endings=[*endings, *plan.hits])
         # Who waited for an equal input's run that failed is run too: the input is equal, its luck need not be.
         _run_batch(_run_batch(plan.runs, ran), ran)
-        _settle(fence, ran.endings)
+        _settle(rows, ran.endings)
         answers.keep(version, ran.outputs)
         ledger.release(fence, [row.id for row in ran.later], delay_s=ran.pause_s)
         _run_alone_next(fence, ran.unclear, version)
@@ -135,7 +135,7 @@ def _put_off(rows: list[Claimed], reason: str) -> None:
         ids = [row.id for row in rows if row.attempts == attempts]
         ledger.release(fence, ids, delay_s=POSTPONED_S * 2**attempts, in_vain=True)
     failed = [row.id for row in rows if row.attempts >= last]
-    _settle(fence, [Settled(row, error_code=errors.ModelUnavailable.code, error=reason) for row in failed])
+    _settle(rows, [Settled(row, error_code=errors.ModelUnavailable.code, error=reason) for row in failed])
 
 
 def _rows(asked: Sequence[Asked]) -> int:
@@ -182,11 +182,11 @@ def _ending(row: Claimed, outcome: bisection.Outcome, version: Version, inferenc
         return Settled(row.id, error_code=errors.UnusableOutput.code, error=message, inference_ms=inference_ms)
 
 
-def _settle(fence: UUID, endings: list[Settled]) -> None:
-    """End the rows, then tell: hot results and wake-ups are hurries, the row has the answer already."""
+def _settle(rows: Sequence[Claimed], endings: list[Settled]) -> None:
+    """End rows of one claim, then tell: hot results and wake-ups are hurries, the row has the answer already."""
     for attempt in range(3):
         try:
-            ended = ledger.settle(fence, endings)
+            ended = ledger.settle(rows[0].fence, endings)
             break
         except OperationalError:
             if attempt == 2:
@@ -196,7 +196,7 @@ def _settle(fence: UUID, endings: list[Settled]) -> None:
         lost = len(endings) - len(ended)
         logger.info("%s late answers were refused", lost, extra={"action": "late_settle"})
     if ended:
-        aftermath.tell(list(ended))
+        aftermath.tell_settled(rows, endings, ended)
 
 
 def _run_alone_next(fence: UUID, rows: list[Claimed], version: Version) -> None:

@@ -11,11 +11,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+from django.core.cache import caches
+from redis import RedisCluster
+
 from monitoring.background import Background
+from predictions.queued import results
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +30,7 @@ AGAIN_S = 0.5
 SILENT_S = 3.0
 #: Ids in one message at most: 64 KiB.
 MOST_IDS = 4096
+NOTHING: Mapping[str, Any] = {}
 
 
 class RedisWakeUps:
@@ -42,17 +48,31 @@ class RedisWakeUps:
     def listen(self, hear: Callable[[UUID], None]) -> None:
         self._hear.append(hear)
 
-    def send(self, ids: Iterable[UUID]) -> None:
-        """Tell this process at once and the others through Redis: one call of it, bounded by its time-out."""
+    def send(self, ids: Iterable[UUID], hot: Mapping[str, Any] = NOTHING) -> None:
+        """Tell this process at once and the others through Redis: one exchange with it, bounded by its time-out."""
         sent = list(ids)
-        self._tell(sent)
         try:
-            for start in range(0, len(sent), MOST_IDS):
-                batch = sent[start : start + MOST_IDS]
-                self._client().publish(CHANNEL, b"".join(identifier.bytes for identifier in batch))
+            self._exchange([b"".join(one.bytes for one in sent[at : at + MOST_IDS]) for at in _starts(sent)], hot)
         except Exception as error:
             # The outage itself is logged and counted where the client is made.
             logger.debug("wake-ups were not sent: %s", error, extra={"action": "wake_ups_lost"})
+        self._tell(sent)
+
+    def _exchange(self, messages: list[bytes], hot: Mapping[str, Any]) -> None:
+        client = self._client()
+        if isinstance(client, RedisCluster):  # whose pipelines publish nothing
+            results.put(hot)
+            for message in messages:
+                client.publish(CHANNEL, message)
+            return
+        pipeline = client.pipeline(transaction=False)
+        if hot:
+            cache: Any = caches["results"].client  # type: ignore[attr-defined]
+            for key, value in hot.items():
+                pipeline.set(cache.make_key(key), cache.encode(value), ex=settings.SERVING["RESULT_TTL"])
+        for message in messages:
+            pipeline.publish(CHANNEL, message)
+        pipeline.execute()
 
     def background(self) -> list[Background]:
         """The thread that hears; for processes whose requests wait."""
@@ -121,6 +141,10 @@ class RedisWakeUps:
                 hear(identifier)
 
 
+def _starts(ids: list[UUID]) -> range:
+    return range(0, len(ids), MOST_IDS)
+
+
 def _ids(message: dict[str, Any]) -> list[UUID]:
     """The ids of a message; whatever is not made of ids (subscriptions, pongs, what a stranger sent) is none."""
     data = message.get("data")
@@ -130,6 +154,4 @@ def _ids(message: dict[str, Any]) -> list[UUID]:
 
 
 def _results_client() -> Any:
-    from django.core.cache import caches
-
     return caches["results"].client.get_client(write=True)  # type: ignore[attr-defined]

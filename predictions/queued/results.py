@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -36,14 +36,21 @@ def find(project_id: int, project: str, identifier: UUID) -> Sight:
 
 def keep_hot(rows: Iterable[Prediction]) -> None:
     """Put finished rows where the next GET finds them without the database; best effort."""
-    found = {}
-    for row in rows:
-        sight = sight_of(row)
-        if len(sight.input) + len(sight.output or b"") <= HOT_BYTES:
-            found[_key(row.id)] = [row.project_id, sight.to_json()]
+    put({key: value for row in rows for key, value in hot(row.project_id, sight_of(row))})
+
+
+def hot(project_id: int, sight: Sight) -> list[tuple[str, Any]]:
+    """The entry of the cache for a finished prediction; none where its answer is large."""
+    if len(sight.input) + len(sight.output or b"") > HOT_BYTES:
+        return []
+    return [(_key(sight.id), [project_id, sight.to_json()])]
+
+
+def put(entries: Mapping[str, Any]) -> None:
+    """Keep these entries; best effort."""
     try:
-        if found:
-            caches["results"].set_many(found, timeout=settings.SERVING["RESULT_TTL"])
+        if entries:
+            caches["results"].set_many(dict(entries), timeout=settings.SERVING["RESULT_TTL"])
     except Exception:
         logger.warning("hot results were not kept", extra={"action": "hot_results_lost"}, exc_info=True)
 

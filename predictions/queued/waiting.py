@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 
 from monitoring.background import Background
+from predictions.queued import results
 
 #: Seconds between two shared queries, and how long an id waits before it is asked for.
 ASK_EVERY_S = 0.25
+NOTHING: Mapping[str, Any] = {}
 
 
 class WakeUps(Protocol):
     """How the end of a prediction reaches the process whose request waits for it. May lose some, never blocks long."""
 
-    def send(self, ids: Iterable[UUID]) -> None: ...
+    def send(self, ids: Iterable[UUID], hot: Mapping[str, Any] = NOTHING) -> None:
+        """These have ended; `hot` are entries for the cache of results, which whoever wakes up finds there."""
+        ...
 
     def listen(self, hear: Callable[[UUID], None]) -> None: ...
 
@@ -43,7 +47,8 @@ class InProcess:
     def listen(self, hear: Callable[[UUID], None]) -> None:
         self._hear.append(hear)
 
-    def send(self, ids: Iterable[UUID]) -> None:
+    def send(self, ids: Iterable[UUID], hot: Mapping[str, Any] = NOTHING) -> None:
+        results.put(hot)
         for identifier in ids:
             for hear in self._hear:
                 hear(identifier)

@@ -41,9 +41,11 @@ VERSION = Version(
 
 
 def row_of(version: Version) -> Claimed:
+    now = timezone.now()
     return Claimed(
-        id=mint(), fence=mint(), project="demo", model="adder", version=1, version_id=version.id, rows=1,
-        input=b'{"instances":[[1,2]]}', alone=False, attempts=0,
+        id=mint(), fence=mint(), project_id=7, project="demo", model="adder", version=1, version_id=version.id,
+        digest="d", pool="default", priority="standard", protocol="replicate", rows=1,
+        input=b'{"instances":[[1,2]]}', alone=False, attempts=0, accepted_at=now, deadline_at=now, started_at=now,
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ class TestTwoRedis(CacheAndResultsContract):
         row = a_row()
         results.keep_hot([row])
         raw = caches["results"].client.get_client().get(f"serving-results:1:prediction:{row.id.hex}")
-        assert json.loads(raw)[1]["id"] == str(row.id)
+        assert json.loads(json.loads(raw)[1])["id"] == str(row.id)
 
     def test_results_have_a_server_of_their_own(self):
         key = mint().hex

@@ -70,7 +70,7 @@ def test_the_queue_is_shown_while_it_waits_only():
 
 def test_a_sight_survives_the_cache():
     for sight in (SIGHT, replace(SIGHT, output=None, completed_at=None)):
-        assert Sight.from_json(json.loads(json.dumps(sight.to_json()))) == sight
+        assert Sight.from_json(sight.to_json()) == sight
 
 
 @pytest.mark.parametrize(
