@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, register
 
 from models_registry import artifacts
+from monitoring.logs import following
 from serving_site import env, redis_urls
 
 
@@ -22,6 +24,14 @@ def _is_redis(url: str) -> bool:
 def _is_artifact_url(url: str) -> bool:
     try:
         artifacts.bucket_of(url)
+    except ValueError:
+        return False
+    return True
+
+
+def _are_followed(settings: list[str]) -> bool:
+    try:
+        following.wanted(settings)
     except ValueError:
         return False
     return True
@@ -90,6 +100,18 @@ RULES: tuple[Rule, ...] = (
         lambda values: bool(values.ARTIFACT_ACCESS_KEY) != bool(values.ARTIFACT_SECRET_KEY),
         "One half of the artefact store's credentials is missing.",
         "Set ARTIFACT_ACCESS_KEY and ARTIFACT_SECRET_KEY, or neither.",
+    ),
+    (
+        "serving.E011",
+        lambda values: not _are_followed(values.FOLLOW_LOGS),
+        "FOLLOW_LOGS names something that cannot be followed.",
+        "Set kind:/absolute/path, separated by commas; kinds are rabbitmq, redis and postgresql.",
+    ),
+    (
+        "serving.E012",
+        lambda values: re.match("$|https?://.", values.OTEL_EXPORTER_OTLP_ENDPOINT) is None,
+        "OTEL_EXPORTER_OTLP_ENDPOINT is no address of a collector.",
+        "Set http://host:4318 or https://host, without the path of traces.",
     ),
 )
 

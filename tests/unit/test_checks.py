@@ -22,6 +22,8 @@ EMBEDDED = {
     "ARTIFACT_URL": "",
     "ARTIFACT_ACCESS_KEY": "",
     "ARTIFACT_SECRET_KEY": "",
+    "FOLLOW_LOGS": [],
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "",
 }
 SERVICES = {
     **EMBEDDED,
@@ -58,10 +60,17 @@ def test_both_ways_to_run_are_possible(settings: dict[str, Any]) -> None:
         (SERVICES, {"ARTIFACT_URL": "s3://"}, "serving.E009"),
         (SERVICES, {"ARTIFACT_URL": "https://somewhere/else"}, "serving.E009"),
         (SERVICES, {"ARTIFACT_ACCESS_KEY": "half"}, "serving.E010"),
+        (SERVICES, {"FOLLOW_LOGS": ["mysql:/var/log/mysql.log"]}, "serving.E011"),
+        (EMBEDDED, {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, "serving.E012"),
     ],
 )
 def test_an_impossible_combination_is_refused(settings: dict[str, Any], changed: dict[str, Any], wanted: str) -> None:
     assert problems(settings, **changed) == [wanted]
+
+
+def test_logs_may_be_followed_and_traces_sent() -> None:
+    collector = "http://collector:4318"
+    assert problems(SERVICES, FOLLOW_LOGS=["redis:/var/log/redis/*.log"], OTEL_EXPORTER_OTLP_ENDPOINT=collector) == []
 
 
 def test_several_server_processes_are_fine_beside_a_broker() -> None:
