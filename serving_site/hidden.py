@@ -10,7 +10,7 @@ from urllib.parse import unquote
 _WHOLE = ("SECRET_KEY", "ELASTICSEARCH_API_KEY", "ARTIFACT_SECRET_KEY")
 _URLS = ("DATABASE_URL", "RABBITMQ_URL", "REDIS_URL", "REDIS_RESULTS_URL", "ELASTICSEARCH_URL")
 #: The password in each node's `user:password@`.
-_PASSWORD = re.compile(r"(?://|[;,])[^\s/:@;,]*:([^\s@]+)@")
+_PASSWORD = re.compile(r"(?://|[;,](?![a-z0-9+]+://))[^\s/:@;,]*:([^\s@]+)@")
 
 
 def secrets(values: Any, *others: str) -> list[str]:

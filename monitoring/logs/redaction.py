@@ -17,7 +17,8 @@ _LEAST_SECRET = 6
 _SHAPES = re.compile(
     r"(?P<scheme>\b(?:bearer|basic|apikey)\s+)[\w.~+/=-]{6,}"
     r"|(?P<url>://[^\s/:@]{0,200}:)[^\s@]{1,500}(?=@)"
-    r"|(?P<name>\b(?:password|passwd|secret|token|api[_-]?key|authorization)[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&}]+"
+    r"|(?P<name>\b(?:password|passwd|secret|token|api[_-]?key|authorization)[\"']?\s*[=:]\s*[\"']?"
+    r"(?:\w+ (?=[\w.~+/=-]{6,}))?)[^\s\"',;&}]+"
     r"|(?P<key>\bsbk_)[\w-]{20,}",
     re.IGNORECASE,
 )
