@@ -5,57 +5,81 @@ QUICK=1 leaves out the peers and README; ONLY=online,queued does some sections; 
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
+from serving_site.stack.server import ServerMissing
 from tests.bench import machine, page, programs, results, works
 from tests.bench.contenders import Contender
 from tests.bench.field import Field
 from tests.bench.ours import Ours
 from tests.bench.peers import everybody
 from tests.bench.plan import KEPT, Plan, from_environment
-from tests.bench.sections import latency, online
+from tests.bench.sections import connections, embedded, latency, online, services
 
-#: Sections that share the servers of `Field`, then the others, each starting what it needs.
+#: Sections that share the servers of `Field`, those that share one stack, and those that start what they need.
 TOGETHER = ("online", "latency")
-APART: dict[str, Callable[[Plan], dict[str, Any]]] = {}
+SERVICES = {"queued": services.run_queued, "processes": services.run_processes, "records": services.run_records}
+APART: dict[str, Callable[[Plan], dict[str, Any]]] = {"embedded": embedded.run, "connections": connections.run}
+ALL = (*TOGETHER, *SERVICES, *APART)
 
 
 def main() -> int:
+    # A run that is told to end stops the servers it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     plan = from_environment()
-    unknown = [name for name in plan.only if name not in {*TOGETHER, *APART}]
+    unknown = [name for name in plan.only if name not in ALL]
     if unknown:
-        print(f"No such section: {', '.join(unknown)}; there are {', '.join([*TOGETHER, *APART])}.", file=sys.stderr)
+        print(f"No such section: {', '.join(unknown)}; there are {', '.join(ALL)}.", file=sys.stderr)
         return 2
     begun = time.monotonic()
     print(f"{machine.facts()}\nload {machine.load():.1f}, {plan}", flush=True)
     programs.ensure_debian("wrk", "wrk")
     works.make()
-    failed = 0
-    if any(plan.wants(name) for name in TOGETHER):
-        _together(plan)
-    for name, run in APART.items():
-        if plan.wants(name):
-            failed += not _section(plan, name, lambda run=run: run(plan))  # type: ignore[misc]
+    done = [*_together(plan), *_services(plan), *_apart(plan)]
     print(page.text(plan.folder), flush=True)
     if plan.folder == KEPT:
         page.write(KEPT)
     print(f"{time.monotonic() - begun:.0f} s in all", flush=True)
-    return 1 if failed else 0
+    return 0 if all(done) else 1
 
 
-def _together(plan: Plan) -> None:
+def _together(plan: Plan) -> list[bool]:
+    if not any(plan.wants(name) for name in TOGETHER):
+        return []
     contenders: list[Contender] = [Ours(), Ours(without="metrics"), Ours(without="records")]
     if plan.peers:
         contenders += everybody()
     print("— starting", flush=True)
+    done = []
     with Field(contenders, online.WORKS) as field:
         if plan.wants("online"):
-            _section(plan, "online", lambda: online.run(plan, field))
+            done.append(_section(plan, "online", lambda: online.run(plan, field)))
         if plan.wants("latency"):
-            _section(plan, "latency", lambda: latency.run(plan, field, results.read(plan.folder, "online")))
+            rates = results.read(plan.folder, "online")
+            done.append(_section(plan, "latency", lambda: latency.run(plan, field, rates)))
+    return done
+
+
+def _services(plan: Plan) -> list[bool]:
+    wanted = [name for name in SERVICES if plan.wants(name)]
+    if not wanted:
+        return []
+    print("— starting PostgreSQL, RabbitMQ, Redis, Elasticsearch and our processes", flush=True)
+    try:
+        with services.started() as stack:
+            return [_section(plan, name, lambda name=name: SERVICES[name](plan, stack)) for name in wanted]  # type: ignore[misc]
+    except ServerMissing as missing:
+        print(f"  left out: {missing}", file=sys.stderr, flush=True)
+        return [False]
+
+
+def _apart(plan: Plan) -> list[bool]:
+    wanted = {name: run for name, run in APART.items() if plan.wants(name)}
+    return [_section(plan, name, lambda run=run: run(plan)) for name, run in wanted.items()]  # type: ignore[misc]
 
 
 def _section(plan: Plan, name: str, run: Callable[[], dict[str, Any]]) -> bool:
