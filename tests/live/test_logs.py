@@ -122,7 +122,7 @@ def test_every_process_and_server_is_heard(services: Services) -> None:
     wanted = {"web", "worker", "keeper", "beat", "rabbitmq", "redis", "postgresql"}
 
     def heard() -> set[str]:
-        with Elasticsearch(services.stack.servers["elasticsearch"].url) as client:
+        with Elasticsearch(services.stack.environment["ELASTICSEARCH_URL"]) as client:
             answer = client.search(
                 index="serving-logs-*", size=0, aggs={"by": {"terms": {"field": "service.name", "size": 50}}}
             )
