@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from monitoring import answers, documents, metrics, records, spooling, stores
+from monitoring import answers, documents, erasures, metrics, records, spooling, stores
 from monitoring.background import Ticker
 from monitoring.records import Record
 from monitoring.spool import Reader, Token
@@ -170,6 +170,7 @@ class Recorder:
                 extra={"action": "record_store_unavailable"},
             )
             return 0, False
+        erasures.drop_late(self._store, (record for _, record in batch))
         answers.observe(
             record for (_, record), outcome in zip(batch, outcomes, strict=True) if outcome is Outcome.STORED
         )

@@ -187,6 +187,11 @@ def from_spooled(call: SpooledCall) -> Record:
     )
 
 
+def rows_of(tensor: SpooledTensor) -> Any:
+    """What was kept of a tensor as nested lists."""
+    return _rows(tensor)
+
+
 def tensor_json(tensor: SpooledTensor) -> Any:
     """Nested lists, NaN and infinities as null; of a cut tensor its digest, true shape and first rows."""
     return _shown(tensor, _rows(tensor))

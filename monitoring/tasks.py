@@ -7,6 +7,7 @@ from uuid import UUID
 
 from celery import shared_task
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 from monitoring import exports, stores
 from monitoring.logs.stores import open_log_store
@@ -37,3 +38,10 @@ def keep_exports() -> int:
     for identifier in exports.waiting():
         exports.write(identifier)
     return expired
+
+
+@shared_task(name="monitoring.finish_erasures")
+def finish_erasures() -> int:
+    """Finish erasures that the record store held up; returns how many."""
+    finished: int = import_string(settings.FINISH_ERASURES)()
+    return finished

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from monitoring.api import exports, logs, records, searches, watching
+from monitoring.api import erasures, exports, logs, records, searches, watching
 
 urlpatterns = [
     path("api/records", records.Records.as_view(), name="records"),
@@ -13,6 +13,8 @@ urlpatterns = [
     path("api/records/exports/<uuid:identifier>/file", exports.ExportFile.as_view(), name="record-export-file"),
     path("api/records/searches", searches.Searches.as_view(), name="record-searches"),
     path("api/records/searches/<int:pk>", searches.OneSearch.as_view(), name="record-search"),
+    path("api/erasures", erasures.Erasures.as_view(), name="erasures"),
+    path("api/erasures/<uuid:identifier>", erasures.OneErasure.as_view(), name="erasure"),
     path("api/records/<uuid:identifier>", records.OneRecord.as_view(), name="record"),
     path("api/logs", logs.Logs.as_view(), name="logs"),
     path("api/logs/<uuid:identifier>", logs.OneLine.as_view(), name="log-line"),

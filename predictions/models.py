@@ -92,6 +92,7 @@ class Prediction(models.Model):
             # The keeper's one index: open rows and rows that wait for their record. It names no column that
             # changes while a prediction runs, so that PostgreSQL can update those in place (HOT).
             models.Index(fields=["id"], condition=Q(recorded_at__isnull=True), name="unrecorded"),
+            models.Index(fields=["subject"], condition=~Q(subject=""), name="prediction_subject"),
         ]
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from pathlib import Path
@@ -28,6 +29,8 @@ def _secret_key() -> str:
 
 DEBUG = env.DEBUG
 SECRET_KEY = env.SECRET_KEY or _secret_key()
+#: Key of the hashes that stand for protected fields and subjects.
+PRIVACY_KEY = hashlib.sha256(b"privacy\0" + (env.PRIVACY_KEY or SECRET_KEY).encode()).digest()
 LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 ALLOWED_HOSTS = env.ALLOWED_HOSTS or LOOPBACK_HOSTS
 CSRF_TRUSTED_ORIGINS = env.CSRF_TRUSTED_ORIGINS
@@ -186,6 +189,12 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "purge-ledger": {"task": "predictions.purge_ledger", "schedule": crontab(minute="17")},
     "keep-exports": {"task": "monitoring.keep_exports", "schedule": crontab(minute="*/5")},
+    "finish-erasures": {"task": "monitoring.finish_erasures", "schedule": crontab(minute="*/5")},
+    "protect-answers": {"task": "predictions.protect_answers", "schedule": crontab(minute="*/10")},
+    "purge-records-of-models": {
+        "task": "predictions.purge_records_of_models",
+        "schedule": crontab(minute="13", hour="3"),
+    },
     "purge-records": {"task": "monitoring.purge_records", "schedule": crontab(minute="43", hour="2")},
     "purge-logs": {"task": "monitoring.purge_logs", "schedule": crontab(minute="53", hour="2")},
 }
@@ -270,6 +279,9 @@ EXPORTS_DIR = Path(env.EXPORTS_DIR or DATA_DIR / "exports")
 LOG_SPOOL_DIR = DATA_DIR / "log-spool"
 #: What opens the record store, by name.
 RECORD_STORE = "monitoring.stores.database.DatabaseStore"
+#: What erases a subject everywhere, and finishes what was held up, by name.
+ERASE = "serving_site.erasure.erase"
+FINISH_ERASURES = "serving_site.erasure.finish_all"
 #: What opens the log store, by name.
 LOG_STORE = "monitoring.logs.stores.database.DatabaseLogs"
 if env.ELASTICSEARCH_URL:

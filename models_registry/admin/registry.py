@@ -92,14 +92,28 @@ class RegisteredModelAdmin(ModelAdmin):
     list_filter = ["project"]
     list_select_related = ["project"]
     search_fields = ["name"]
-    fields = ["project", "name", "description", "pool", "hard_limit_s", "open_limit", "cache_ttl_s"]
+    fields = [
+        "project",
+        "name",
+        "description",
+        "pool",
+        "hard_limit_s",
+        "open_limit",
+        "cache_ttl_s",
+        "privacy",
+        "record_days",
+    ]
     inlines = [AliasInline, VersionInline]
     show_full_result_count = False
     change_form_outer_before_template = "models_registry/model_verbs.html"
     change_list_template = "models_registry/model_list.html"
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        kwargs["labels"] = {"hard_limit_s": "Hard limit (s)", "cache_ttl_s": "Cached for (s)"}
+        kwargs["labels"] = {
+            "hard_limit_s": "Hard limit (s)",
+            "cache_ttl_s": "Cached for (s)",
+            "record_days": "Records kept (days)",
+        }
         kwargs["widgets"] = {"description": UnfoldAdminTextareaWidget(attrs={"rows": 3})}
         return super().get_form(request, obj, change, **kwargs)
 

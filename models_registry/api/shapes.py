@@ -42,6 +42,10 @@ class ModelShape(serializers.Serializer[Any]):
     hard_limit_s = serializers.FloatField()
     open_limit = serializers.IntegerField()
     cache_ttl_s = serializers.FloatField(help_text="Seconds an answer is cached; 0: not at all.")
+    privacy = serializers.DictField(
+        child=serializers.CharField(), help_text="What is done to fields before anything is stored: drop, hash, mask."
+    )
+    record_days = serializers.IntegerField(allow_null=True, help_text="Days records are kept; null: as the site does.")
     aliases = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()
 
@@ -56,6 +60,13 @@ class ModelChange(StrictSerializer):
     hard_limit_s = serializers.FloatField(required=False)
     open_limit = serializers.IntegerField(required=False)
     cache_ttl_s = serializers.FloatField(required=False, help_text="Seconds an answer is cached; 0: not at all.")
+    privacy = serializers.DictField(
+        child=serializers.CharField(),
+        required=False,
+        help_text='What is done to fields before anything is stored, like `{"input.email": "drop", "input.name": '
+        '"hash", "output.score": "mask"}`. Such a model has no response cache.',
+    )
+    record_days = serializers.IntegerField(required=False, help_text="Days records are kept; 0: as the site does.")
 
 
 class ModelBody(ModelChange):

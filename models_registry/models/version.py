@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models import Q
@@ -16,6 +17,7 @@ from models_registry.models.access import Project
 from models_registry.models.event import DeploymentEvent
 from models_registry.names import check_name
 from models_registry.runtime.signature import Signature
+from monitoring import privacy as privacy_policy
 from monitoring.ids import mint
 
 #: Longest one attempt may take, and most open predictions a model may have.
@@ -68,6 +70,10 @@ class RegisteredModel(models.Model):
 
     def clean(self) -> None:
         check_name(self.name)
+        try:
+            self._checked(self.privacy)
+        except errors.InvalidInput as error:
+            raise ValidationError({"privacy": error.message}) from error
 
     @classmethod
     def register(cls, project: Project, name: str, **limits: Any) -> RegisteredModel:
@@ -98,8 +104,13 @@ class RegisteredModel(models.Model):
         hard_limit_s: float | None = None,
         open_limit: int | None = None,
         cache_ttl_s: float | None = None,
+        privacy: dict[str, str] | None = None,
+        record_days: int | None = None,
     ) -> RegisteredModel:
-        """Change what is given: words, pool, limit and cache in seconds, open predictions. Raises `InvalidInput`."""
+        """Change what is given: words, pool, limit and cache in seconds, open predictions, privacy, days of records.
+
+        `record_days` 0 is as long as the site keeps them. Raises `InvalidInput`.
+        """
         if pool is not None and pool not in settings.POOLS:
             raise errors.InvalidInput(f"a pool is one of {', '.join(settings.POOLS)}", field="pool")
         if hard_limit_s is not None and not 0 < hard_limit_s <= HARD_LIMIT_MOST_S:
@@ -112,14 +123,33 @@ class RegisteredModel(models.Model):
             raise errors.InvalidInput(f"answers are cached for 0 to {CACHE_TTL_MOST_S} s", field="cache_ttl_s")
         given = {
             **{"description": description, "pool": pool, "hard_limit_s": hard_limit_s, "open_limit": open_limit},
-            **{"cache_ttl_s": cache_ttl_s},
+            **{"cache_ttl_s": cache_ttl_s, "privacy": None if privacy is None else self._checked(privacy)},
         }
-        changed = {name: value for name, value in given.items() if value is not None}
+        if record_days is not None and not 0 <= record_days <= settings.SERVING["RECORD_RETENTION_S"] / 86_400:
+            most = int(settings.SERVING["RECORD_RETENTION_S"] // 86_400)
+            raise errors.InvalidInput(
+                f"records are kept for 1 to {most} days; 0: as the site does", field="record_days"
+            )
+        changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if record_days is not None:
+            changed["record_days"] = record_days or None
         for name, value in changed.items():
             setattr(self, name, value)
         if changed:
             self.save(update_fields=list(changed))
         return self
+
+    def _checked(self, policy: dict[str, str]) -> dict[str, str]:
+        """A privacy that names fields of this model; a misspelt one would protect nothing. Raises `InvalidInput`."""
+        try:
+            checked = privacy_policy.check(policy)
+        except ValueError as error:
+            raise errors.InvalidInput(str(error), field="privacy") from error
+        known = {name for version in self.versions.exclude(signature={}) for name in version.parsed_signature().fields}
+        unknown = sorted(set(checked) - known) if known else []
+        if unknown:
+            raise errors.InvalidInput(f"the model has no field {', '.join(unknown[:5])}", field="privacy")
+        return checked
 
 
 class ModelVersion(models.Model):

@@ -64,6 +64,13 @@ class Signature:
         """True when each input is one named column of shape [-1, 1]."""
         return all(spec.shape == (-1, 1) for spec in self.inputs)
 
+    @property
+    def fields(self) -> set[str]:
+        """Every name a privacy may have: `input.<tensor or column>`, `output.<tensor>`, `output.<tensor>.<class>`."""
+        inputs = {f"input.{name}" for spec in self.inputs for name in (spec.name, *spec.columns)}
+        outputs = {f"output.{spec.name}" for spec in self.outputs}
+        return inputs | outputs | {f"{name}.{label}" for name in outputs for label in self.classes}
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

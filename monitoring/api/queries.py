@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.http import QueryDict
 from django.utils.dateparse import parse_datetime
 
+from monitoring import privacy
 from monitoring.api.errors import InvalidParameters
 from monitoring.records import TERMINAL
 from monitoring.stores.base import Query, Range
@@ -115,6 +117,8 @@ def read(parameters: QueryDict, *, project: str, others: Iterable[str] = ()) -> 
     _collect(faults, fields, "limit", field="limit", parse=limit)
     if faults:
         raise InvalidParameters(faults)
+    if "subject" in fields:
+        fields["subject"] = privacy.subject_of(fields["subject"], project=project, key=settings.PRIVACY_KEY)
     return Query(project=project, cursor=parameters.get("cursor") or None, **fields)
 
 

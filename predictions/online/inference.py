@@ -15,7 +15,7 @@ from models_registry import errors, snapshot
 from models_registry.principals import Principal
 from models_registry.runtime.predictor import Predictor
 from models_registry.runtime.signature import Tensors
-from predictions import places, telling
+from predictions import places, protection, telling
 from predictions.online import coalescing, counting, recording
 from predictions.online.recording import Call
 from predictions.protocols import cache_control, encodings, oip
@@ -37,6 +37,7 @@ class Asked:
     coding: str = ""
     accepts: str = ""
     cache_control: str = ""
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,11 @@ def infer(principal: Principal, asked: Asked) -> Answer:
         snapshot.allow(principal, "predict")
         route = snapshot.find(principal, asked.name, asked.wanted)
         encodings.check(asked.coding)
+        subject = protection.subject_of(asked.subject, principal) if asked.subject else ""
     except errors.DomainError as error:
         counting.refused(error.code)
         raise
-    call = Call(principal, route, accepted_at, started)
+    call = Call(principal, route, accepted_at, started, subject=subject)
     try:
         answer = _answer(call, asked)
         recording.keep(call)
@@ -71,7 +73,8 @@ def infer(principal: Principal, asked: Asked) -> Answer:
 def _answer(call: Call, asked: Asked) -> Answer:
     bound = _decode(call, asked)
     call.inputs, call.rows = bound.request.inputs, bound.request.rows
-    _predict(call, bound.timeout_s, asked.cache_control)
+    # What is about a person is not kept where it could not be found again to be erased.
+    _predict(call, bound.timeout_s, "no-store" if call.subject else asked.cache_control)
     if call.outputs is None:
         raise errors.UnusableOutput("the model gave no outputs")
     identifier = str(call.id)

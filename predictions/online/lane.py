@@ -111,6 +111,7 @@ class Lane:
             coding=environ.get("HTTP_CONTENT_ENCODING", ""),
             accepts=environ.get("HTTP_ACCEPT_ENCODING", ""),
             cache_control=environ.get("HTTP_CACHE_CONTROL", ""),
+            subject=environ.get("HTTP_X_SUBJECT_ID", ""),
         )
         return inference.infer(principal, asked)
 

@@ -15,7 +15,9 @@ from models_registry.runtime.signature import Signature, Tensors, TensorSpec
 from monitoring import keeping, records, spooling
 from monitoring.ids import mint
 from monitoring.logs import context
+from monitoring.privacy import Guard
 from monitoring.spool import SpoolFull
+from predictions import protection
 
 #: Longest error text that is kept, in characters.
 MOST_ERROR = 2000
@@ -39,6 +41,7 @@ class Call:
     started: float
     id: UUID = field(default_factory=mint)
     request_id: str = ""
+    subject: str = ""
     rows: int = 0
     queue_s: float = 0.0
     inference_s: float = 0.0
@@ -61,6 +64,7 @@ def keep(call: Call, error: BaseException | None = None) -> None:
     """Write the call's record; when this returns, no death of the process loses it. Raises `Unavailable`."""
     version = call.route.version
     _, inputs, outputs = _names_of(version)
+    guard = protection.guard_of(version)
     spooled = records.SpooledCall(
         id=call.id.bytes,
         project=version.project,
@@ -79,10 +83,11 @@ def keep(call: Call, error: BaseException | None = None) -> None:
         key=call.principal.key,
         request_id=call.request_id,
         error_code=code_of(error) if error is not None else "",
-        error=str(error)[:MOST_ERROR] if error is not None else "",
+        error=_text(error, guard),
         cached=call.cached,
-        inputs=_kept(version.signature.inputs, call.inputs, inputs),
-        outputs=_kept(version.signature.outputs, call.outputs, outputs),
+        inputs=_kept("input", version.signature.inputs, call.inputs, names=inputs, guard=guard),
+        outputs=_kept("output", version.signature.outputs, call.outputs, names=outputs, guard=guard),
+        subject=call.subject,
         trace_id=context.trace_id(),
     )
     try:
@@ -98,8 +103,18 @@ def code_of(error: BaseException) -> str:
     return error.code if isinstance(error, errors.DomainError) else "internal"
 
 
+def _text(error: BaseException | None, guard: Guard | None) -> str:
+    text = str(error)[:MOST_ERROR] if error is not None else ""
+    return guard.error(text) if guard is not None else text
+
+
 def _kept(
-    specs: tuple[TensorSpec, ...], tensors: Tensors | None, names: Mapping[str, tuple[str, ...]]
+    side: str,
+    specs: tuple[TensorSpec, ...],
+    tensors: Tensors | None,
+    *,
+    names: Mapping[str, tuple[str, ...]],
+    guard: Guard | None,
 ) -> tuple[records.SpooledTensor, ...]:
     if tensors is None:
         return ()
@@ -108,7 +123,7 @@ def _kept(
         for spec in specs
         if spec.name in tensors
     ]
-    return keeping.keep_tensors(kept)
+    return keeping.keep_tensors(kept if guard is None else guard.tensors(side, kept))
 
 
 #: Versions whose names of columns are remembered; the version itself is kept, so that no other has its id.

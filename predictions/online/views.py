@@ -119,6 +119,7 @@ class Infer(OipView):
             coding=request.META.get("HTTP_CONTENT_ENCODING", ""),
             accepts=request.META.get("HTTP_ACCEPT_ENCODING", ""),
             cache_control=request.META.get("HTTP_CACHE_CONTROL", ""),
+            subject=request.META.get("HTTP_X_SUBJECT_ID", ""),
         )
         answer = inference.infer(snapshot.principal_of(request), asked)
         headers = dict(answer.headers)

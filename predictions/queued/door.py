@@ -21,7 +21,7 @@ from models_registry.principals import Principal
 from models_registry.response_cache import Outcome
 from monitoring import metrics, patience
 from monitoring.ids import mint
-from predictions import places
+from predictions import places, protection
 from predictions.protocols import cache_control, replicate
 from predictions.protocols.replicate import Queue, Sight
 from predictions.queued import aftermath, bodies, reading, results, submission
@@ -73,6 +73,7 @@ def accept(principal: Principal, environ: Mapping[str, Any], read: Read, *, mode
         input=orjson.dumps(wish.input),
         body=body if model is None else model.encode() + b"\n" + body,
         request_id=bodies.request_id_of(environ),
+        subject=protection.subject_of(environ.get("HTTP_X_SUBJECT_ID", ""), principal),
     )
     base, identifier = bodies.base_of(environ), mint()
     if manner.wait_s is None:

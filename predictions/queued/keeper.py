@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import lru_cache
 from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
 
-from models_registry.models import ModelVersion
+from models_registry.models import ModelVersion, RegisteredModel
 from models_registry.runtime.signature import Signature
 from monitoring import metrics, stores
 from monitoring.records import Record
-from predictions.queued import aftermath, nudges, recording, sweeps
+from monitoring.stores.base import Query
+from predictions import protection
+from predictions.queued import aftermath, nudges, recording, scrubbing, sweeps
 
 logger = logging.getLogger(__name__)
 
@@ -66,16 +69,29 @@ def purge() -> int:
     return dropped
 
 
+def purge_records_of_models() -> int:
+    """Drop records of models that keep them for less time than the site does; returns how many."""
+    store, now, dropped = stores.open_store(), timezone.now(), 0
+    kept = RegisteredModel.objects.filter(record_days__isnull=False).values_list("project__name", "name", "record_days")
+    for project, model, days in kept:
+        dropped += store.remove(Query(project=project, model=model, until=now - timedelta(days=days or 0)))
+    return dropped
+
+
 class Rows:
     """The ledger as a source of the recorder: ended rows whose record is not in the store yet."""
 
     name = "ledger"
 
     def batch(self, limit: int) -> list[tuple[UUID, Record]]:
-        return [(row.id, recording.record_of(row, _signature(row.version_id))) for row in sweeps.unrecorded(limit)]
+        return [
+            (row.id, recording.record_of(row, _signature(row.version_id), protection.guard_of_row(row.version_id)))
+            for row in sweeps.unrecorded(limit)
+        ]
 
     def mark(self, tokens: Sequence[UUID]) -> None:
         sweeps.mark_recorded(tokens)
+        scrubbing.scrub_inputs(tokens)
         _count_work(recorded=len(tokens))
 
 

@@ -11,17 +11,26 @@ from models_registry import errors
 from models_registry.response_cache import Outcome
 from models_registry.runtime.signature import Signature
 from monitoring import keeping
+from monitoring.privacy import Guard
 from monitoring.records import Record, Value
 from predictions.models import Prediction
 from predictions.protocols import instances, values
 
 
-def record_of(row: Prediction, signature: Signature | None) -> Record:
-    """The record of an ended row; `signature` names the searchable values and is None when the version is gone."""
+def record_of(row: Prediction, signature: Signature | None, guard: Guard | None = None) -> Record:
+    """The record of an ended row; `signature` names the searchable values and is None when the version is gone.
+
+    `guard` protects what the model's privacy names.
+    """
     if row.completed_at is None:  # the table's check constraint does not let an ended row be without
         raise ValueError(f"prediction {row.id} has not ended")
     inputs = bytes(row.input)
     outputs = bytes(row.output) if row.output is not None else None
+    found = _searchable(signature, inputs, outputs)
+    error = row.error
+    if guard is not None:
+        inputs, outputs = guard.asked(inputs), guard.answered(outputs, signature.classes if signature else ())
+        found, error = guard.values(found), guard.error(error)
     total_ms = (row.completed_at - row.accepted_at).total_seconds() * 1000
     ran = row.started_at or row.completed_at
     return Record(
@@ -39,9 +48,10 @@ def record_of(row: Prediction, signature: Signature | None) -> Record:
         completed_at=row.completed_at,
         key=row.key,
         request_id=row.request_id,
+        subject=row.subject,
         trace_id=row.traceparent[3:35],
         error_code=row.error_code,
-        error=row.error,
+        error=error,
         rows=row.rows,
         queue_ms=max(0.0, (ran - row.accepted_at).total_seconds() * 1000),
         inference_ms=row.inference_ms,
@@ -49,7 +59,7 @@ def record_of(row: Prediction, signature: Signature | None) -> Record:
         cached=row.cache in (Outcome.HIT, Outcome.COLLAPSED),
         inputs=keeping.keep_json(inputs),
         outputs=keeping.keep_json(outputs) if outputs is not None else None,
-        values=_searchable(signature, inputs, outputs),
+        values=found,
     )
 
 

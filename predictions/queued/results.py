@@ -15,6 +15,7 @@ from models_registry import errors
 from models_registry.response_cache import Outcome
 from monitoring import stores
 from monitoring.records import Record
+from predictions import protection
 from predictions.models import Prediction
 from predictions.protocols.replicate import Sight
 
@@ -40,10 +41,12 @@ def keep_hot(rows: Iterable[Prediction]) -> None:
 
 
 def hot(project_id: int, sight: Sight) -> list[tuple[str, Any]]:
-    """The entry of the cache for a finished prediction; none where its answer is large."""
+    """The entry of the cache for a finished prediction; none where its answer is large or protected."""
     if len(sight.input) + len(sight.output or b"") > HOT_BYTES:
         return []
-    return [(_key(sight.id), [project_id, sight.to_json()])]
+    if protection.guard_of_row(sight.version_id) is not None:
+        return []  # its row answers: no copy of what a privacy protects
+    return [(key_of(sight.id), [project_id, sight.to_json()])]
 
 
 def put(entries: Mapping[str, Any]) -> None:
@@ -79,13 +82,13 @@ def sight_of(row: Prediction) -> Sight:
     )
 
 
-def _key(identifier: UUID) -> str:
+def key_of(identifier: UUID) -> str:
     return f"prediction:{identifier.hex}"
 
 
 def _hot(project_id: int, identifier: UUID) -> Sight | None:
     try:
-        found: Any = caches["results"].get(_key(identifier))
+        found: Any = caches["results"].get(key_of(identifier))
         # Read here too: what a stranger wrote into the cache has no shape, and the row has the answer.
         return Sight.from_json(found[1]) if found is not None and found[0] == project_id else None
     except Exception:

@@ -17,6 +17,7 @@ from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connections
 
 from models_registry import errors, snapshot
+from models_registry.response_cache import Wish as CacheWish
 from models_registry.routing import Route
 from models_registry.runtime.coalescer import Coalescer, ThreadedCoalescer
 from models_registry.snapshot import Principal
@@ -51,6 +52,7 @@ class Asked:
     input: bytes
     body: bytes
     request_id: str = ""
+    subject: str = ""
 
 
 def submit(asked: Asked, *, identifier: UUID, timeout: float) -> tuple[Accepted, Draft | None]:
@@ -117,7 +119,9 @@ def _draft(asked: Asked, route: Route, identifier: UUID, *, rows: int, deadline_
         deadline_s=deadline_s,
         idempotency_key=asked.manner.idempotency_key,
         body_hash=_body_hash(asked),
-        cache=asked.manner.cache,
+        # What is about a person is not kept where it could not be found again to be erased.
+        cache=CacheWish.NO_STORE if asked.subject else asked.manner.cache,
+        subject=asked.subject,
     )
 
 

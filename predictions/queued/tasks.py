@@ -12,7 +12,7 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 
 from monitoring import working
-from predictions.queued import execution, keeper
+from predictions.queued import execution, keeper, scrubbing
 from predictions.queued.nudges import PUBLISHER, Message, NotTaken
 
 logger = logging.getLogger(__name__)
@@ -40,6 +40,18 @@ def run(self: Task[..., None], v: int, ids: list[str]) -> None:
 def purge_ledger() -> int:
     """Drop rows past retention whose records were found in the store; returns how many."""
     return keeper.purge()
+
+
+@shared_task(name="predictions.protect_answers")
+def protect_answers() -> int:
+    """Protect outputs that their clients had time to fetch, as their models' privacy says; returns how many rows."""
+    return scrubbing.scrub_outputs()
+
+
+@shared_task(name="predictions.purge_records_of_models")
+def purge_records_of_models() -> int:
+    """Drop records of models that keep them for less time than the site; returns how many."""
+    return keeper.purge_records_of_models()
 
 
 def send(message: Message) -> None:

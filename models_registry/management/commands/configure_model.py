@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -10,7 +11,7 @@ from models_registry.api import shapes
 from models_registry.management.registry import RegistryCommand, find_model, find_project, plain
 from models_registry.models import RegisteredModel
 
-LIMITS = ("description", "pool", "hard_limit_s", "open_limit", "cache_ttl_s")
+LIMITS = ("description", "pool", "hard_limit_s", "open_limit", "cache_ttl_s", "privacy", "record_days")
 
 
 class Command(RegistryCommand):
@@ -26,6 +27,11 @@ class Command(RegistryCommand):
         parser.add_argument(
             "--cache-ttl", type=float, dest="cache_ttl_s", help="seconds an answer is cached; 0: not at all"
         )
+
+        parser.add_argument(
+            "--privacy", type=json.loads, help='what is done to fields: {"input.email": "drop"}; {}: none'
+        )
+        parser.add_argument("--record-days", type=int, help="days its records are kept; 0: as the site does")
 
     def work(self, *, project: str, name: str, new: bool, **options: Any) -> Any:
         limits = {field: options[field] for field in LIMITS}
