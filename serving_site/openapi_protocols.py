@@ -89,10 +89,26 @@ SHAPES |= {
     "Metadata": _ANY,
 }
 
+_CACHE = [
+    OpenApiParameter(
+        "Cache-Control",
+        str,
+        OpenApiParameter.HEADER,
+        description="Of a model with a response cache: no-cache (or max-age=0) runs it, no-store also keeps nothing.",
+    ),
+    OpenApiParameter(
+        "Cache-Status",
+        str,
+        OpenApiParameter.HEADER,
+        response=[200, 201],
+        description="What the response cache did (RFC 9211); absent where the model has none.",
+    ),
+]
 _PREFER = [
     OpenApiParameter("Prefer", str, OpenApiParameter.HEADER, description="wait, wait=n (seconds) or respond-async"),
     OpenApiParameter("Cancel-After", str, OpenApiParameter.HEADER, description="The prediction's deadline, e.g. 30s"),
     OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER),
+    *_CACHE,
 ]
 _FILTERS = [
     OpenApiParameter("cursor", str, description="From `next` or `previous` of a page."),
@@ -135,7 +151,7 @@ _ONLINE_VIEWS: dict[str, dict[str, Any]] = {
         "post": _online(
             "infer",
             "InferenceResponse",
-            parameters=[_REST],
+            parameters=[_REST, *_CACHE],
             request={"application/json": _ref("InferenceRequest"), "application/octet-stream": bytes},
         )
     },
@@ -147,7 +163,9 @@ _VIEWS: dict[str, dict[str, Any]] = {
         "post": _accepting("create_prediction"),
     },
     "predictions.queued.views.ModelPredictionsView": {"post": _accepting("create_prediction_of_model")},
-    "predictions.queued.views.PredictionView": {"get": _operation("show_prediction", "QueuedPrediction")},
+    "predictions.queued.views.PredictionView": {
+        "get": _operation("show_prediction", "QueuedPrediction", parameters=_CACHE[1:])
+    },
     "predictions.queued.views.CancelView": {"post": _operation("cancel_prediction", "QueuedPrediction", request=None)},
     "predictions.queued.views.ModelView": {"get": _operation("show_replicate_model", "ReplicateModel")},
     "predictions.queued.views.VersionsView": {"get": _operation("list_replicate_versions", "ReplicateVersionPage")},
