@@ -66,7 +66,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_prometheus.middleware.PrometheusAfterMiddleware",
+    "monitoring.requests.CountedRequests",
 ]
 #: Off: nothing is counted, no line goes to the log store, no service is asked in the background.
 MONITORING = env.MONITORING
