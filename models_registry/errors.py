@@ -138,6 +138,12 @@ class EncodingNotSupported(DomainError):
     code = "unsupported_media_type"
 
 
+class NotOffered(DomainError):
+    """A part of a protocol that this server does not have."""
+
+    code = "not_implemented"
+
+
 class LengthMissing(DomainError):
     """A body of unknown length; it would have to be read to know whether it is too large."""
 

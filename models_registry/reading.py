@@ -72,7 +72,9 @@ class Reader:
         models = {model.pk: model for model in RegisteredModel.objects.select_related("project")}
         versions = self._versions(models)
         aliases: dict[int, dict[str, int]] = {}
-        for model_id, name, number in Alias.objects.values_list("model_id", "name", "version__number"):
+        for model_id, name, number in Alias.objects.filter(model__is_served=True).values_list(
+            "model_id", "name", "version__number"
+        ):
             aliases.setdefault(model_id, {})[name] = number
         return {
             (model.project.name, model.name): routing.Entry(
@@ -82,7 +84,7 @@ class Reader:
         }
 
     def _versions(self, models: Mapping[int, RegisteredModel]) -> dict[int, dict[int, routing.Version]]:
-        ready = ModelVersion.objects.filter(status=ModelVersion.Status.READY)
+        ready = ModelVersion.objects.filter(status=ModelVersion.Status.READY, model__is_served=True)
         listed = dict(ready.order_by("model_id", "number").values_list("pk", "model_id"))
         known = {pk: version for pk, version in self._parsed.items() if pk in listed}
         unknown = [pk for pk in listed if pk not in known]

@@ -65,6 +65,7 @@ class Migration(migrations.Migration):
                 ('open_limit', models.PositiveIntegerField(default=10000, help_text='Most predictions of this model that may be unfinished at once.')),
                 ('cache_ttl_s', models.FloatField(default=0.0, help_text='Seconds an answer is given again to an equal input, from the response cache; 0: every call runs.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(86400.0)])),
                 ('privacy', models.JSONField(blank=True, default=dict, help_text='What is done to fields before anything is stored: {"input.email": "drop", "input.name": "hash", "output.score": "mask"}.')),
+                ('is_served', models.BooleanField(default=True, editable=False, help_text='False: no version of it answers, and none is loaded.')),
                 ('record_days', models.PositiveIntegerField(blank=True, help_text='Days a record of this model is kept; empty: as long as the site keeps them.', null=True)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='models', to='models_registry.project')),
@@ -109,7 +110,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('alias', models.CharField(blank=True, max_length=64)),
-                ('verb', models.CharField(choices=[('set', 'Set'), ('rolled back', 'Rolled Back'), ('removed', 'Removed'), ('retired', 'Retired')], max_length=12)),
+                ('verb', models.CharField(choices=[('set', 'Set'), ('rolled back', 'Rolled Back'), ('removed', 'Removed'), ('retired', 'Retired'), ('loaded', 'Loaded'), ('unloaded', 'Unloaded')], max_length=12)),
                 ('from_version', models.PositiveIntegerField(null=True)),
                 ('to_version', models.PositiveIntegerField(null=True)),
                 ('who', models.CharField(max_length=150)),

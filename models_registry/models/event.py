@@ -14,6 +14,8 @@ class DeploymentEvent(models.Model):
         ROLLED_BACK = "rolled back"
         REMOVED = "removed"
         RETIRED = "retired"
+        LOADED = "loaded"
+        UNLOADED = "unloaded"
 
     model = models.ForeignKey("models_registry.RegisteredModel", on_delete=models.CASCADE, related_name="events")
     alias = models.CharField(max_length=64, blank=True)

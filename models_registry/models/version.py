@@ -55,6 +55,9 @@ class RegisteredModel(models.Model):
         help_text="What is done to fields before anything is stored: "
         '{"input.email": "drop", "input.name": "hash", "output.score": "mask"}.',
     )
+    is_served = models.BooleanField(
+        default=True, editable=False, help_text="False: no version of it answers, and none is loaded."
+    )
     record_days = models.PositiveIntegerField(
         null=True, blank=True, help_text="Days a record of this model is kept; empty: as long as the site keeps them."
     )
@@ -95,6 +98,18 @@ class RegisteredModel(models.Model):
             RegisteredModel.lock(self.pk)
             if not self.versions.exists():
                 self.delete()
+
+    def serve(self, is_served: bool, *, who: str) -> None:
+        """Let its versions answer, or none of them, whatever the aliases say; an event tells when that changed."""
+        with transaction.atomic():
+            RegisteredModel.lock(self.pk)
+            self.refresh_from_db(fields=["is_served"])
+            if self.is_served == is_served:
+                return
+            self.is_served = is_served
+            self.save(update_fields=["is_served"])
+            verb = DeploymentEvent.Verb.LOADED if is_served else DeploymentEvent.Verb.UNLOADED
+            DeploymentEvent.objects.create(model=self, verb=verb, who=who)
 
     def configure(
         self,

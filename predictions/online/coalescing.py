@@ -20,6 +20,7 @@ from models_registry.runtime.coalescer import Coalescer
 from models_registry.runtime.predictor import Predictor
 from models_registry.runtime.signature import Tensors
 from monitoring import declared, metrics
+from predictions.online import statistics
 
 #: Seconds that gathering costs a call: two hand-overs between threads. Rows that are cheaper than that run at once.
 GATHERING_S = 20e-6
@@ -83,11 +84,11 @@ def _alone(turn: Turn) -> Tensors:
     turn.begun = time.perf_counter()
     if turn.begun >= turn.until:
         raise errors.PredictionTimeout("the request's own limit has passed")
-    _observe(turn.version, turn.rows)
     try:
         return turn.predictor.predict(turn.inputs, timeout=turn.until - turn.begun)
     finally:
         turn.ended = time.perf_counter()
+        _ran(turn.version, turn.rows, turn.ended - turn.begun)
 
 
 def _together(turn: Turn) -> Tensors | None:
@@ -111,11 +112,11 @@ def _run(turns: list[Turn]) -> Sequence[Outcome]:
     timeout = min(first.version.hard_limit_s, first.until - begun)
     if timeout <= 0:
         return _marked(turns, [errors.PredictionTimeout("the request's own limit has passed")] * len(turns))
-    _observe(first.version, sum(turn.rows for turn in turns))
     outcomes = predict_each(first.predictor, [turn.inputs for turn in turns], timeout=timeout)
     ended = time.perf_counter()
     for turn in turns:
         turn.ended = ended
+    _ran(first.version, sum(turn.rows for turn in turns), ended - begun)
     return _marked(turns, outcomes)
 
 
@@ -128,7 +129,8 @@ def _marked(turns: list[Turn], outcomes: Sequence[Outcome]) -> Sequence[Outcome]
     return outcomes
 
 
-def _observe(version: Version, rows: int) -> None:
+def _ran(version: Version, rows: int, seconds: float) -> None:
+    statistics.of(version).ran(rows, seconds)
     metrics.observe(declared.BATCH_ROWS, (version.project, version.model, str(version.number)), rows)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from models_registry.routing import Route
 from monitoring import metrics
+from predictions.online import statistics
 from predictions.online.recording import PROTOCOL, Call
 
 
 def answered(call: Call) -> None:
+    statistics.of(call.route.version).answered(call)
     _ended(call, "succeeded", "")
     if call.answered is not None:
         version = call.route.version
@@ -16,6 +18,7 @@ def answered(call: Call) -> None:
 
 
 def failed(call: Call, code: str) -> None:
+    statistics.of(call.route.version).fail.add(call.total_s)
     _ended(call, "failed", code)
 
 

@@ -83,7 +83,7 @@ class Model(OipView):
     @extend_schema(responses={200: dict[str, Any]}, tags=["v2"])
     def get(self, request: Request, rest: str) -> Response:
         """What a model, or one version of it, takes and gives."""
-        place = _place(rest)
+        place = place_of(rest)
         principal = snapshot.principal_of(request)
         route = snapshot.find(principal, place.name, place.wanted)
         return Response(oip_metadata.model(snapshot.entry(principal, place.name), route.version))
@@ -93,7 +93,7 @@ class ModelReady(OipView):
     @extend_schema(responses={200: dict[str, Any]}, tags=["v2"])
     def get(self, request: Request, rest: str) -> Response:
         """Whether a model, or one version of it, is loaded here; a version that can be is loaded now."""
-        place = _place(rest)
+        place = place_of(rest)
         route: Route = snapshot.find(snapshot.principal_of(request), place.name, place.wanted)
         snapshot.predictor(route.version)
         return Response({"name": route.version.model, "ready": True})
@@ -110,7 +110,7 @@ class Infer(OipView):
     @extend_schema(request=dict[str, Any], responses={200: dict[str, Any]}, tags=["v2"])
     def post(self, request: Request, rest: str) -> HttpResponse | Response:
         """Predict now. Body and answer are the Open Inference Protocol's, JSON or binary."""
-        place = _place(rest)
+        place = place_of(rest)
         asked = inference.Asked(
             name=place.name,
             wanted=place.wanted,
@@ -142,7 +142,7 @@ def _body(request: Request) -> bytes:
         raise errors.EncodingNotSupported("send the request as JSON or binary tensors, not as a form") from error
 
 
-def _place(rest: str) -> names.Place:
+def place_of(rest: str) -> names.Place:
     place = names.split(rest)
     if place is None:
         raise errors.NotFound(f"Model {rest[:100]} not found")

@@ -21,7 +21,7 @@ from predictions.protocols import oip_forms, oip_inputs, oip_quick, strict_json
 from predictions.protocols.inference import InferenceRequest
 from predictions.protocols.oip_forms import Wanted
 
-EXTENSIONS = ("binary_tensor_data", "classification")
+EXTENSIONS = ("binary_tensor_data", "classification", "model_repository", "statistics", "model_configuration")
 
 JSON_HEADERS = (("Content-Type", "application/json"),)
 

@@ -117,6 +117,40 @@ def _is_double(server: Server) -> bool:
     return bool(server.get("/v2/models/iris")[1]["inputs"][0]["datatype"] == "FP64")
 
 
+def test_repository_statistics_and_configuration(client: Any) -> None:
+    client.unload_model("diabetes")
+    states = {entry["name"]: entry["state"] for entry in client.get_model_repository_index()}
+    assert (states["diabetes"], states["iris"]) == ("UNAVAILABLE", "READY")
+    client.load_model("diabetes")
+    assert client.is_model_ready("diabetes")
+    before = _successes(client.get_inference_statistics("iris", "1"))
+    client.infer("iris", [_tensor(client, triton, binary=True)])
+    assert _successes(client.get_inference_statistics("iris")) == before + 1
+    assert len(client.get_inference_statistics()["model_stats"]) >= 4
+    config = client.get_model_config("iris")
+    assert config["max_batch_size"] > 1
+    assert config["input"][0]["dims"] == [4]
+    with pytest.raises(triton.InferenceServerException):
+        client.load_model("nobody")
+
+
+def _successes(statistics: Any) -> int:
+    [found] = statistics["model_stats"]
+    return int(found["inference_stats"]["success"]["count"])
+
+
+def test_the_aio_client_reads_repository_statistics_and_configuration(server: Server) -> None:
+    async def talk() -> None:
+        async with triton_aio.InferenceServerClient(f"127.0.0.1:{server.port}") as client:
+            client.register_plugin(Key(server.key))
+            assert "iris" in [entry["name"] for entry in await client.get_model_repository_index()]
+            await client.load_model("iris")
+            assert _successes(await client.get_inference_statistics("iris", "1")) >= 0
+            assert (await client.get_model_config("iris", "1"))["name"] == "iris"
+
+    asyncio.run(talk())
+
+
 def test_errors_are_told_in_the_clients_own_words(client: Any) -> None:
     with pytest.raises(triton.InferenceServerException, match="Model nobody not found") as caught:
         client.get_model_metadata("nobody")
