@@ -59,6 +59,7 @@ UNFOLD: dict[str, Any] = {
                     _item(
                         "Records", "manage_search", "admin:monitoring_recordrow_changelist", "monitoring.view_recordrow"
                     ),
+                    _item("Log", "subject", "log-page", "monitoring.view_logrow"),
                     _watch("Status", "check_circle", "status"),
                 ],
             },
@@ -99,10 +100,6 @@ UNFOLD: dict[str, Any] = {
                         "admin:predictions_prediction_changelist",
                         "predictions.view_prediction",
                     ),
-                    _item(
-                        "Records", "manage_search", "admin:monitoring_recordrow_changelist", "monitoring.view_recordrow"
-                    ),
-                    _item("Log", "subject", "log-page", "monitoring.view_logrow"),
                     _item(
                         "Tasks",
                         "task_alt",
