@@ -2,7 +2,8 @@
 
 One folder for each who reads them, so that a container gets its own and no other's:
 
-    ours/       secret_key, admin_password, database_url, rabbitmq_url, redis_url, redis_results_url
+    ours/       secret_key, admin_password, database_url, rabbitmq_url, rabbitmq_management_url, redis_url,
+                redis_results_url
     postgres/   password
     rabbitmq/   serving.conf      default user and password, read at its first start
     redis/      cache.conf, results.conf
@@ -71,6 +72,7 @@ _FILES: dict[str, Callable[[Path], str]] = {
     "ours/admin_password": lambda folder: _password(folder, "admin"),
     "ours/database_url": _url("postgres", "postgres", f"postgres:5432/{DATABASE}"),
     "ours/rabbitmq_url": _url("amqp", "rabbitmq", "rabbitmq:5672//"),
+    "ours/rabbitmq_management_url": _url("http", "rabbitmq", "rabbitmq:15672"),
     "ours/redis_url": _url("redis", "redis-cache", "redis-cache:6379/0", user=""),
     "ours/redis_results_url": _url("redis", "redis-results", "redis-results:6379/0", user=""),
     "postgres/password": lambda folder: _password(folder, "postgres"),
