@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django_prometheus.middleware import PrometheusAfterMiddleware
 
 
-class CountedRequests(PrometheusAfterMiddleware):
+class CountedRequests(PrometheusAfterMiddleware):  # type: ignore[misc]
     """Latency by view has the method as it was sent; all others of that package's metrics have a known one."""
 
     def label_metric(self, metric: Any, request: HttpRequest, response: Any = None, **labels: Any) -> Any:
