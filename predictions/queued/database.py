@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import psycopg
-from django.db import connection
-
-from monitoring.one_writer import writing
+from django.db import connection, transaction
 
 __all__ = ["as_moment", "as_uuid", "dialect", "execute", "fetch", "writing"]
 
@@ -62,6 +61,11 @@ _POSTGRESQL = Dialect(
 
 def dialect() -> Dialect:
     return _POSTGRESQL if connection.vendor == "postgresql" else _SQLITE
+
+
+def writing() -> AbstractContextManager[None]:
+    """One short write transaction. Raises `OperationalError` when SQLite's one writer did not finish in time."""
+    return transaction.atomic()
 
 
 def fetch(sql: str, params: Any) -> list[tuple[Any, ...]]:

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from django.db import connection
 
-from monitoring import one_writer
 from predictions.models import Prediction
+from serving_site.engines.sqlite3 import turns
 from tests import cast
 from tests.integration.queued.test_door import ONE
+
+
+@contextmanager
+def another_writes() -> Iterator[None]:
+    held = turns.at(str(connection.settings_dict["NAME"]))
+    assert held.take(5)
+    try:
+        yield
+    finally:
+        held.leave()
 
 
 def test_the_leader_is_refused_and_the_others_learn_the_id(door, register, monkeypatch, settings):
     if connection.vendor != "sqlite":
         pytest.skip("only SQLite has one writer")
     register("adder", cast.adder())
-    monkeypatch.setattr(one_writer, "WAIT_S", 1.0)
+    monkeypatch.setattr(turns, "WAIT_S", 1.0)
     settings.SERVING = settings.SERVING | {"REQUEST_LIMIT_S": 0.4}
     answers = []
 
@@ -26,7 +38,7 @@ def test_the_leader_is_refused_and_the_others_learn_the_id(door, register, monke
         answers.append((*door.call("POST", "/v1/predictions", ONE), time.monotonic()))
         connection.close()
 
-    with one_writer._writer:
+    with another_writes():
         threads = [threading.Thread(target=post) for _ in range(3)]
         for thread in threads:
             thread.start()
