@@ -14,6 +14,7 @@ from monitoring.pages.sheet import Card, Cell, Chart, Series, Sheet, Table
 from monitoring.stores.timeline import Timeline
 
 NO_ERRORS = "No errors in this time."
+_PALETTE = ("bad", "warn", "c2", "c7", "c5", "c4", "c6", "c8", *["mute"] * 32)
 #: Counters of what went wrong and was mended, or not: name in words → metric and the label that counts.
 _TROUBLE: dict[str, tuple[Declared, str | None, str]] = {
     "leases ran out": (metrics.LEASE_EXPIRIES, None, ""),
@@ -52,7 +53,7 @@ def _cards(seen: Seen, timeline: Timeline | None, refused: dict[str, tuple[float
 
 def _errors(seen: Seen, timeline: Timeline | None) -> Iterable[Chart]:
     buckets = timeline.buckets if timeline else ()
-    codes = sorted({code for bucket in buckets for code in bucket.all.errors})
+    colours = _colours(timeline)
     yield seen.axis.chart(
         "codes",
         "Errors by code",
@@ -61,8 +62,8 @@ def _errors(seen: Seen, timeline: Timeline | None) -> Iterable[Chart]:
         unit="",
         series=sheet.most(
             [
-                Series(code, tuple(bucket.all.errors.get(code, 0) for bucket in buckets), {"error_code": code})
-                for code in codes
+                Series(code, tuple(bucket.all.errors.get(code, 0) for bucket in buckets), {"error_code": code}, colour)
+                for code, colour in colours.items()
             ]
         ),
         is_stacked=True,
@@ -85,7 +86,7 @@ def _by_version(timeline: Timeline | None) -> Chart:
     """How many errors of each code each version had, the most faulty first."""
     versions = sorted(timeline.versions.items() if timeline else (), key=lambda item: -sum(item[1].errors.values()))
     faulty = [(version, part.errors) for version, part in versions if part.errors][:12]
-    codes = sorted({code for _, errors in faulty for code in errors})
+    colours = _colours(timeline)
     return Chart(
         "by-version",
         "Errors by version",
@@ -94,11 +95,19 @@ def _by_version(timeline: Timeline | None) -> Chart:
         "",
         tuple(f"{model} {number}" for (model, number), _ in faulty),
         tuple({"model": model, "version": str(number)} for (model, number), _ in faulty),
-        tuple(Series(code, tuple(errors.get(code, 0) for _, errors in faulty), {"error_code": code}) for code in codes),
+        tuple(
+            Series(code, tuple(errors.get(code, 0) for _, errors in faulty), {"error_code": code}, colour)
+            for code, colour in colours.items()
+        ),
         NO_ERRORS,
         is_stacked=True,
         is_time=False,
     )
+
+
+def _colours(timeline: Timeline | None) -> dict[str, str]:
+    """A colour for each code, the commonest first, so that every chart of the page has the same."""
+    return dict(zip(timeline.total.errors if timeline else (), _PALETTE, strict=False))
 
 
 def _refusals(seen: Seen, refused: dict[str, tuple[float | None, ...]]) -> Chart:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.urls import reverse
 
 from monitoring.pages.asked import Asked
@@ -26,8 +27,10 @@ _PARAMETERS = {
 
 
 def records() -> dict[str, Any]:
-    """The records page and how it calls each condition: the browser puts an address together from it."""
-    return {"url": reverse("admin:monitoring_recordrow_changelist"), "parameters": _PARAMETERS}
+    """Where records are listed and how each condition is called there: the browser puts an address together from it."""
+    if settings.RECORD_STORE.endswith("DatabaseStore"):
+        return {"url": reverse("admin:monitoring_recordrow_changelist"), "parameters": _PARAMETERS}
+    return {"url": reverse("records"), "parameters": {name: name for name in _PARAMETERS}}
 
 
 def record(identifier: Any) -> str:

@@ -32,7 +32,8 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The numbers of one line or kind of bar. `colour` is a tone, "mute", or "" for the next of the palette."""
+    """The numbers of one line or kind of bar. `colour` is a tone, "mute", one of the palette
+    ("c1" to "c8"), or "" for its next."""
 
     name: str
     values: tuple[float | None, ...]

@@ -1,6 +1,7 @@
 """One server per module of tests, and a browser in which the demo administrator is signed in, light and dark.
 
-`SCREENSHOTS=folder` keeps the pictures; `tests/browser/screenshots` holds those of README.
+`SCREENSHOTS=folder` keeps the pictures. Those of README are made by
+`SCREENSHOTS=tests/browser/screenshots pytest tests/browser/test_watching.py -k "every_chart and light"`.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def signed_in(request: pytest.FixtureRequest, browser: Browser, server: Server) -> Iterator[BrowserContext]:
     """A browser in which the demo administrator is signed in."""
     context = browser.new_context(
-        viewport={"width": 1360, "height": 900}, color_scheme=request.param, base_url=server.url
+        viewport={"width": 1280, "height": 840}, color_scheme=request.param, base_url=server.url
     )
     context.set_default_timeout(15_000)
     page = context.new_page()

@@ -28,11 +28,11 @@ class Seeds:
     chance: random.Random = field(default_factory=lambda: random.Random(7))
 
     def moments(self) -> Iterator[datetime]:
-        """Of the last hour many a minute, of the day some a quarter, of the week a few every two hours."""
-        for minute in range(1, 60):
+        """Of the last two hours many a minute, of the day some a quarter, of the week a few every two hours."""
+        for minute in range(1, 120):
             wave = 14 + 6 * math.sin(minute / 6) + (10 if self._in(minute, BURST, BURST_LENGTH) else 0)
             yield from self._within(timedelta(minutes=minute), 60, round(wave * self.chance.uniform(0.85, 1.15)))
-        for quarter in range(4, 96):
+        for quarter in range(8, 96):
             many = 9 + 5 * math.sin(quarter / 15)
             yield from self._within(timedelta(minutes=15 * quarter), 900, round(many * self.chance.uniform(0.8, 1.2)))
         for stretch in range(12, 84):

@@ -43,6 +43,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.stop()
 
 
+#: What does not depend on colours is tried in one scheme.
+in_one_scheme = pytest.mark.parametrize("signed_in", ["light"], indirect=True, scope="module")
+
+
 def drawn(page: Page, key: str) -> Locator:
     """The canvas of a chart, which must hold a picture of its numbers."""
     canvas = page.locator(f"canvas[data-chart='{key}']")
@@ -66,6 +70,7 @@ def test_every_chart_of_a_page_is_drawn(page: Page, shoot: Shoot, name: str) -> 
     shoot(f"watch-{name}")
 
 
+@in_one_scheme
 @pytest.mark.parametrize("period", ["day", "week"])
 def test_a_longer_period_is_drawn_too(page: Page, shoot: Shoot, period: str) -> None:
     page.goto("/admin/watch/overview/")
@@ -75,6 +80,7 @@ def test_a_longer_period_is_drawn_too(page: Page, shoot: Shoot, period: str) -> 
         drawn(page, key)
 
 
+@in_one_scheme
 def test_a_click_on_a_spike_leads_to_its_records(page: Page) -> None:
     page.goto("/admin/watch/errors/")
     canvas = drawn(page, "codes")
@@ -93,6 +99,7 @@ def test_a_click_on_a_spike_leads_to_its_records(page: Page) -> None:
     expect(rows).to_have_count(place[2])
 
 
+@in_one_scheme
 def test_the_numbers_stand_in_a_table_too_and_lead_to_the_same_records(page: Page) -> None:
     page.goto("/admin/watch/errors/")
     chart = page.locator("#chart-codes")
@@ -104,6 +111,7 @@ def test_the_numbers_stand_in_a_table_too_and_lead_to_the_same_records(page: Pag
     expect(page.get_by_role("row").filter(has_text="failed")).to_have_count(number)
 
 
+@in_one_scheme
 def test_a_filter_narrows_the_page(page: Page) -> None:
     page.goto("/admin/watch/predictions/")
     expect(page.locator("#table-versions tbody tr")).to_have_count(5)
@@ -123,6 +131,7 @@ def test_a_project_without_predictions_says_so(page: Page, shoot: Shoot) -> None
     shoot("watch-empty")
 
 
+@in_one_scheme
 def test_the_page_asks_again_and_can_be_paused(page: Page) -> None:
     page.goto("/admin/watch/overview/")
     page.get_by_role("button", name="Pause").click()
@@ -143,6 +152,7 @@ def test_the_status_page_tells_of_every_part_and_process(page: Page, shoot: Shoo
     shoot("watch-status")
 
 
+@in_one_scheme
 def test_the_sidebar_leads_to_the_pages(page: Page) -> None:
     page.goto("/admin/")
     for name in ("System", "Prediction analysis", "Performance", "Errors", "Status"):

@@ -66,7 +66,7 @@
   /* Colours ------------------------------------------------------------------------------------------- */
   const variable = (key) => getComputedStyle(document.documentElement).getPropertyValue(key).trim();
   const colour = (series, place) =>
-    variable(TONES.includes(series.colour) ? `--sb-t-${series.colour}` : `--sb-c${(place % 8) + 1}`);
+    variable(TONES.includes(series.colour) ? `--sb-t-${series.colour}` : `--sb-${series.colour || `c${(place % 8) + 1}`}`);
 
   /* Charts -------------------------------------------------------------------------------------------- */
   function dataset(chart, series, place) {
