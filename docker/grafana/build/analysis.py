@@ -6,7 +6,19 @@ from typing import Any
 
 from panels import HALF, THIRD, THIS_RECORD, WHOLE, Text, bars, behind, behind_each, box, figure, rows, series
 from panels import page as frame
-from queries import average, documents, first_instance, histogram, over_time, records, spread, terms
+from queries import (
+    VERSION,
+    average,
+    documents,
+    first_instance,
+    histogram,
+    over_time,
+    prom,
+    rate,
+    records,
+    spread,
+    terms,
+)
 
 VALUES = "values.number"
 NO_VALUES = "No such values in this time"
@@ -78,6 +90,7 @@ def numbers() -> list[Any]:
 def classes() -> list[Any]:
     output = first_instance("values.side:output AND _exists_:values.text", label="output")
     text = terms("values.text", identifier="5", size=20)
+    medians = rate("serving_output_values_bucket", VERSION, by="le, project, model, version, output")
     each = [terms("model", identifier="2", size=5), terms("version", identifier="6", size=5)]
     return [
         bars(
@@ -93,6 +106,21 @@ def classes() -> list[Any]:
             unit="short",
             links=[behind()],
             span=HALF,
+        ),
+        series(
+            Text("Classes over time", "Recorded instances per second by their class, every one of a request's."),
+            prom(rate("serving_predicted_classes_total", VERSION, by="class"), "{{class}}"),
+            unit="ops",
+            links=[behind()],
+            stacked=True,
+        ),
+        series(
+            Text(
+                "Median output", "Half of the recorded numbers lie below, by version and name of the output.", NO_VALUES
+            ),
+            prom(f"histogram_quantile(0.5, {medians}) > -Inf", "{{model}} {{version}} {{output}}"),
+            unit="short",
+            links=[behind(), behind_each("project", "model", "version")],
         ),
     ]
 

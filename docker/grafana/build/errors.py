@@ -173,6 +173,13 @@ def trouble() -> list[Any]:
             links=[HEALTH],
             span=THIRD,
         ),
+        series(
+            Text("Log lines left out", "Lines per second that were dropped, too many of a kind, or refused.", QUIET),
+            prom(rate("serving_log_lines_total", 'outcome=~"dropped|sampled|rejected"', by="outcome"), "{{outcome}}"),
+            unit="ops",
+            links=[HEALTH],
+            span=THIRD,
+        ),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import inside
 from panels import HALF, HEALTH, METRICS, QUARTER, QUEUED, THIRD, VERSIONS, Text, behind, behind_each, figure, series
 from panels import page as frame
 from queries import MODEL, OR_ZERO, VERSION, increase, prom, quantile, rate, share_of_errors
@@ -15,7 +16,10 @@ LOST = increase("serving_records_total", 'outcome="lost"')
 
 def page() -> Any:
     says = "Whether everything is up, what it answers and how fast, what waits, what is recorded and what it uses."
-    sections = {"Now": now(), "Answers": answers(), "Queue": queue(), "Records": kept(), "Resources": resources()}
+    sections = {
+        **{"Now": now(), "Answers": answers(), "Queue": queue(), "Workers": inside.workers(), "Records": kept()},
+        **{"Services": inside.services(), "Resources": resources()},
+    }
     return frame("serving-overview", "System overview and health", says, sections)
 
 
@@ -221,7 +225,9 @@ def resources() -> list[Any]:
     return [
         series(
             Text(
-                "Memory", "Resident memory of each process; several web processes behind one port tell none.", unknown
+                "Memory",
+                "Resident memory of each process; of several web processes behind one port their sum.",
+                unknown,
             ),
             prom(f"process_resident_memory_bytes{{{OURS}}}", "{{job}} {{instance}}"),
             prom("rabbitmq_process_resident_memory_bytes", "rabbitmq {{instance}}"),

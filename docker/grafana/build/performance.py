@@ -95,12 +95,16 @@ def latency() -> list[Any]:
 
 
 def stages() -> list[Any]:
-    parts = (("waiting", "serving_queue_seconds"), ("inside the model", "serving_inference_seconds"))
+    parts = (
+        ("waiting", "serving_queue_seconds"),
+        ("inside the model", "serving_inference_seconds"),
+        ("encoding", "serving_encode_seconds"),
+    )
     return [
         series(
             Text(
                 "Mean time by stage",
-                "Waiting and inference of a mean prediction; the whole adds decoding and encoding.",
+                "Waiting, inference and encoding of a mean prediction; the whole adds decoding.",
             ),
             *(prom(mean(metric, VERSION), name) for name, metric in parts),
             prom(mean("serving_prediction_seconds", VERSION), "whole"),
@@ -141,6 +145,18 @@ def work() -> list[Any]:
             unit="short",
             links=[behind(), behind_each("project", "model", "version")],
             span=THIRD,
+        ),
+        series(
+            Text(
+                "Response cache",
+                "Answers per second of models with a response cache, by what it did.",
+                "No model of this choice has a response cache",
+            ),
+            prom(rate("serving_cache_requests_total", VERSION, by="result"), "{{result}}"),
+            unit="reqps",
+            links=[behind()],
+            span=THIRD,
+            stacked=True,
         ),
         series(
             Text(
