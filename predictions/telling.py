@@ -45,7 +45,7 @@ def ran(version: Version, rows: Sequence[Claimed], endings: Sequence[Settled], *
     traceparents = {row.id: row.traceparent for row in rows}
     single = rows[0] if len(rows) == 1 else None
     logger.info(
-        "ran %d predictions by %s version %s",
+        "ran a batch of %d by %s version %s",
         len(rows),
         version.model,
         version.number,
