@@ -1,0 +1,134 @@
+"""Both overlays build, keep the rules of `policies`, and each rule notices when what it asks for is taken away."""
+
+from __future__ import annotations
+
+import copy
+import runpy
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.architecture import policies
+from tests.architecture.policies import Manifest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+KUBERNETES = ROOT / "docker" / "kubernetes"
+OVERLAYS = ("small", "production")
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[Manifest]]:
+    """The objects of an overlay, built from a copy of docker/ in which credentials were made as its head tells."""
+    kustomize = program()
+    folder = tmp_path_factory.mktemp("docker") / "docker"
+    shutil.copytree(ROOT / "docker", folder)
+    secrets = folder / "kubernetes" / "small" / "credentials"
+    subprocess.run([sys.executable, "-m", "serving_site.credentials", secrets], cwd=ROOT, check=True, timeout=30)
+
+    @cache
+    def built(overlay: str) -> tuple[Manifest, ...]:
+        command = [*kustomize, "--load-restrictor", "LoadRestrictionsNone", folder / "kubernetes" / overlay]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        return tuple(yaml.safe_load_all(done.stdout))
+
+    return lambda overlay: copy.deepcopy(list(built(overlay)))
+
+
+def program() -> list[str]:
+    """kustomize, alone or within kubectl; made with Go where neither is there."""
+    if found := shutil.which("kustomize"):
+        return [found, "build"]
+    if found := shutil.which("kubectl"):
+        return [found, "kustomize"]
+    made = ROOT / "var" / "downloads" / "kustomize"
+    if not made.exists() and (go := shutil.which("go")):
+        package = "sigs.k8s.io/kustomize/kustomize/v5@v5.5.0"
+        environment = {
+            "GOBIN": str(made.parent),
+            "GOFLAGS": "-mod=mod",
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(Path.home()),
+        }
+        subprocess.run([go, "install", package], check=False, timeout=240, env=environment)
+    if not made.exists():
+        pytest.skip("neither kustomize nor kubectl is here, and Go could not make it")
+    return [str(made), "build"]
+
+
+def one(manifests: list[Manifest], kind: str, name: str) -> Any:
+    return next(item for item in manifests if item["kind"] == kind and item["metadata"]["name"] == name)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_keeps_every_rule(build: Callable[[str], list[Manifest]], overlay: str) -> None:
+    manifests = build(overlay)
+    assert policies.broken(manifests) == []
+    assert {"web"} <= {item["metadata"]["name"] for item in manifests if item["kind"] == "StatefulSet"}
+    workers = {item["metadata"]["name"] for item in manifests if item["kind"] == "Deployment"}
+    assert workers >= {f"worker-{priority}" for priority in ("interactive", "standard", "bulk", "operations")}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_object_has_the_namespace_and_every_name_once(
+    build: Callable[[str], list[Manifest]], overlay: str
+) -> None:
+    manifests = [item for item in build(overlay) if item["kind"] != "Namespace"]
+    assert {item["metadata"]["namespace"] for item in manifests} == {"serving"}
+    names = [(item["kind"], item["metadata"]["name"]) for item in manifests]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_each_worker_takes_its_own_queue(build: Callable[[str], list[Manifest]], overlay: str) -> None:
+    for priority in ("interactive", "standard", "bulk", "operations"):
+        worker = one(build(overlay), "Deployment", f"worker-{priority}")
+        assert worker["spec"]["template"]["spec"]["containers"][0]["args"] == ["worker", priority]
+        assert worker["spec"]["selector"]["matchLabels"]["priority"] == priority
+
+
+def _container(manifests: list[Manifest]) -> Any:
+    return one(manifests, "StatefulSet", "web")["spec"]["template"]["spec"]["containers"][0]
+
+
+TAKEN = {
+    "no limits of memory": lambda found: _container(found)["resources"]["limits"].pop("memory"),
+    "no requests of cpu": lambda found: _container(found)["resources"]["requests"].pop("cpu"),
+    "no livenessProbe": lambda found: _container(found).pop("livenessProbe"),
+    "keeps powers": lambda found: _container(found)["securityContext"].pop("capabilities"),
+    "root file system is writable": lambda found: _container(found)["securityContext"].pop("readOnlyRootFilesystem"),
+    "may run as root": lambda found: one(found, "StatefulSet", "web")["spec"]["template"]["spec"].pop(
+        "securityContext"
+    ),
+    "gets a token": lambda found: one(found, "Deployment", "beat")["spec"]["template"]["spec"].pop(
+        "automountServiceAccountToken"
+    ),
+    "no NetworkPolicy lets in 8000": lambda found: found.remove(one(found, "NetworkPolicy", "to-web")),
+    "no NetworkPolicy closes": lambda found: found.remove(one(found, "NetworkPolicy", "closed")),
+    "no disruption budget": lambda found: found.remove(one(found, "PodDisruptionBudget", "keeper")),
+    "selects no pod": lambda found: one(found, "Service", "web")["spec"]["selector"].update(app="wep"),
+    "is no port of": lambda found: _container(found)["ports"].clear(),
+}
+
+
+@pytest.mark.parametrize("sentence", TAKEN)
+def test_a_rule_notices_what_is_taken_away(build: Callable[[str], list[Manifest]], sentence: str) -> None:
+    manifests = build("small")
+    TAKEN[sentence](manifests)
+    assert any(sentence in found for found in policies.broken(manifests)), policies.broken(manifests)
+
+
+def test_no_secret_is_in_the_manifests_of_production(build: Callable[[str], list[Manifest]]) -> None:
+    assert not [item for item in build("production") if item["kind"] == "Secret"]
+
+
+def test_the_rules_of_the_operator_are_those_of_prometheus() -> None:
+    made = runpy.run_path(str(KUBERNETES / "rules.py"))
+    assert made["WRITTEN"].read_text() == made["render"]()
