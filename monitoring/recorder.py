@@ -19,12 +19,15 @@ import msgspec
 
 from monitoring import answers, documents, erasures, metrics, records, spooling, stores
 from monitoring.background import Ticker
+from monitoring.courtesy import Courtesy, towards_calls
 from monitoring.records import Record
 from monitoring.spool import Reader, Token
 from monitoring.stores.base import Outcome, RecordStore, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
+#: While online calls are answered in the same process: a larger batch would hold the interpreter for too long.
+BUSY_RECORDS = 50
 BATCH_RECORDS = 500
 BATCH_BYTES = 5_000_000
 INTERVAL_S = 0.5
@@ -125,7 +128,10 @@ class _BackOff:
 class Recorder:
     """Works the sources off in turn. `round` is one visit to each; run it in one thread at a time."""
 
-    def __init__(self, store: RecordStore, sources: Sequence[Source], *, dead: DeadFile) -> None:
+    def __init__(
+        self, store: RecordStore, sources: Sequence[Source], *, dead: DeadFile, courtesy: Courtesy | None = None
+    ) -> None:
+        self._courtesy = courtesy or towards_calls()
         self._store = store
         self._sources = sources
         self._dead = dead
@@ -143,13 +149,15 @@ class Recorder:
         ends = time.monotonic() + ROUND_S
         for source in self._sources:
             while not self._stopped and time.monotonic() < ends:
-                batch = source.batch(BATCH_RECORDS)
+                begun = time.thread_time()
+                batch = source.batch(BUSY_RECORDS if self._courtesy.look() else BATCH_RECORDS)
                 if not batch:
                     break
                 marked, is_clean = self._move(source, batch)
                 moved += marked
                 if not is_clean:
                     return moved
+                time.sleep(self._courtesy.pause_after(time.thread_time() - begun))
         return moved
 
     def stop(self) -> None:

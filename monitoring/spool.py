@@ -52,6 +52,8 @@ class Spool:
         self._rotated: list[Segment] = []
         self._active = self._create()
         self._closed = False
+        #: Calls appended so far.
+        self.appended = 0
 
     def append(self, payload: bytes) -> None:
         """Keep one call. When this returns, no death of the process can lose it.
@@ -68,6 +70,7 @@ class Spool:
             if not self._active.has_room(octets):
                 self._rotate()
             self._active.write(header, payload)
+            self.appended += 1
 
     def tick(self) -> None:
         """Sync to disk, prepare the next segment, give up rotated ones, watch how fast the keeper drains."""

@@ -11,6 +11,7 @@ from django.conf import settings
 from monitoring import metrics
 from monitoring.background import Background, Ticker
 from monitoring.spool import Depth, Spool, SpoolFull, depth
+from monitoring.spool_reader import disk_octets
 
 _lock = threading.Lock()
 _spool: Spool | None = None
@@ -47,6 +48,17 @@ def append(payload: bytes) -> None:
             return
         metrics.count(metrics.SPOOL_REFUSALS)
         raise
+
+
+def appended() -> int:
+    """How many calls this process has spooled since it opened its spool; 0 where it has none."""
+    spool = _spool
+    return spool.appended if spool is not None and _owner == os.getpid() else 0
+
+
+def filled() -> float:
+    """How much of its limit the folder's segments take, 0 to 1."""
+    return float(disk_octets(directory()) / settings.SERVING["SPOOL_LIMIT"])
 
 
 def close() -> None:
