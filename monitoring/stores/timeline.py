@@ -11,7 +11,7 @@ import numpy as np
 
 MOST_BUCKETS = 500
 #: Records whose latencies and outputs are looked at; when more meet the query, a random share of about so many.
-MOST_SAMPLED = 20_000
+MOST_SAMPLED = 6_000
 #: Output names with classes or numbers, classes of one name, error codes, and versions that are told apart.
 MOST_NAMES = 10
 MOST_CLASSES = 20

@@ -1,0 +1,242 @@
+"""Searches and exports over many records: `python -m tests.bench.records`, figures as Markdown.
+
+Seeds Elasticsearch (a private one with 1 GB of heap, or `--url`) and SQLite with records like those of the demo
+models over ten days, then measures each usual search `--times` times and exports all records in every format,
+watching the resident memory of this process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+DAYS = 10
+LABELS = ("setosa", "versicolor", "virginica")
+WORDS = ("late", "kind", "cold", "bright", "lukewarm", "tasty", "slow", "clean", "noisy", "friendly")
+BATCH = 2_000
+END = datetime(2026, 3, 11, tzinfo=UTC)
+START = END - timedelta(days=DAYS)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--elasticsearch", type=int, default=1_000_000, help="records in Elasticsearch; 0: none")
+    parser.add_argument("--sqlite", type=int, default=200_000, help="records in SQLite; 0: none")
+    parser.add_argument("--times", type=int, default=40, help="how often each search is made")
+    parser.add_argument("--url", help="an Elasticsearch to use; absent: a private one is started")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="records-bench-") as root:
+        os.environ["DATA_DIR"] = root
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "serving_site.settings")
+        import django
+
+        django.setup()
+        if asked.sqlite:
+            _measure("SQLite", _database(), asked.sqlite, asked.times, settle=lambda: None)
+        if asked.elasticsearch:
+            _elasticsearch(Path(root), asked)
+
+
+def _database() -> Any:
+    from django.core.management import call_command
+
+    from monitoring.stores.database import DatabaseStore
+
+    call_command("migrate", verbosity=0)
+    return DatabaseStore()
+
+
+def _elasticsearch(root: Path, asked: argparse.Namespace) -> None:
+    from elasticsearch import Elasticsearch
+
+    from monitoring.stores.elastic import ElasticStore, Layout
+    from serving_site.stack import elasticsearch
+
+    server = None
+    if not asked.url:
+        server = elasticsearch.start(root, heap="1g", downloads=Path("var/downloads"))
+    client = Elasticsearch(asked.url or server.url, request_timeout=30, max_retries=0)  # type: ignore[union-attr]
+    store = ElasticStore(client, Layout(environment=f"bench{time.time_ns()}"))
+    try:
+        _measure("Elasticsearch", store, asked.elasticsearch, asked.times, settle=store.refresh)
+    finally:
+        for row in client.cat.indices(index=store._layout.pattern, h="index", format="json"):
+            client.indices.delete(index=row["index"])  # type: ignore[index]
+        client.close()
+        if server is not None:
+            server.stop()
+
+
+def _measure(name: str, store: Any, count: int, times: int, *, settle: Callable[[], None]) -> None:
+    began = time.perf_counter()
+    for batch in _batches(count):
+        store.create(batch)
+    settle()
+    seconds = time.perf_counter() - began
+    print(f"\n### {count:,} records in {name}\n", flush=True)
+    print(f"Seeded in {seconds:.0f} s ({count / seconds:,.0f} records/s).\n")
+    print("| search | p50, ms | p95, ms | found |\n|---|---:|---:|---:|")
+    everything: list[float] = []
+    for label, search in searches(store).items():
+        search()  # the first one opens files
+        took, found = [], 0
+        for _ in range(times):
+            before = time.perf_counter()
+            found = search()
+            took.append((time.perf_counter() - before) * 1000)
+        everything += took if not label.startswith("*") else []
+        print(f"| {label.lstrip('*')} | {statistics.median(took):.1f} | {_p95(took):.1f} | {found:,} |", flush=True)
+    print(f"| **all searches** | {statistics.median(everything):.1f} | **{_p95(everything):.1f}** | |")
+    print(
+        "\n| export of all | seconds | records/s | file, MB | memory at first, MB | most, MB |\n|---|---:|---:|---:|---:|---:|"
+    )
+    for form in ("jsonl", "csv", "parquet"):
+        print(_export(store, form, count), flush=True)
+
+
+def searches(store: Any) -> dict[str, Callable[[], int]]:
+    """The usual ones; those that count over everything are marked with * and are not part of the total."""
+    from monitoring.stores.base import Query, Range
+
+    def page(**conditions: Any) -> Callable[[], int]:
+        return lambda: len(store.search(Query("demo", **conditions)).records)
+
+    def second_page() -> int:
+        first = store.search(Query("demo", model="iris"))
+        return len(store.search(Query("demo", model="iris", cursor=first.cursor)).records)
+
+    day = {"since": END - timedelta(days=2), "until": END - timedelta(days=1)}
+    label = (Range("output", "label", text="setosa"), Range("input", "sepal_length", 5.0, 5.2))
+    return {
+        "newest": page(),
+        "of a model": page(model="iris"),
+        "of a model, page after page": second_page,
+        "of one day": page(**day),
+        "failed ones": page(status="failed"),
+        "of a version, slower than 100 ms": page(model="iris", version=2, least_ms=100.0),
+        "feature between two values": page(values=(Range("input", "sepal_length", 5.0, 5.2),)),
+        "class and feature, of one day": page(values=label, **day),
+        "words of an error": page(error_text="column petal_width"),
+        "words of a text": page(model="reviews", text="lukewarm"),
+        "request id, of one day": page(request_id="r-7", **day),
+        "counts by the hour, one day": lambda: len(store.counts(Query("demo", **day), seconds=3600)),
+        "*timeline of one day, 60 buckets": lambda: (
+            store.timeline(Query("demo"), start=day["since"], end=day["until"], buckets=60).total.count
+        ),
+        "*timeline of all, 60 buckets": lambda: (
+            store.timeline(Query("demo"), start=START, end=END, buckets=60).total.count
+        ),
+    }
+
+
+def _export(store: Any, form: str, count: int) -> str:
+    from monitoring import formats
+    from monitoring.stores.base import Query
+
+    next(formats.pieces(store.stream(Query("demo", model="nothing")), form), None)  # imports what it needs
+    before = most = _resident()
+    began, octets = time.perf_counter(), 0
+    for piece in formats.pieces(store.stream(Query("demo")), form):
+        octets += len(piece)
+        most = max(most, _resident())
+    seconds = time.perf_counter() - began
+    return f"| {form} | {seconds:.0f} | {count / seconds:,.0f} | {octets / 1e6:,.0f} | {before:.0f} | {most:.0f} |"
+
+
+def _p95(took: list[float]) -> float:
+    return statistics.quantiles(took, n=20)[18]
+
+
+def _resident() -> float:
+    """This process's resident memory, MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _batches(count: int) -> Iterator[list[Any]]:
+    chance = random.Random(20_260_301)
+    step = timedelta(days=DAYS) / count
+    batch = []
+    for index in range(count):
+        batch.append(_record(START + step * index, index, chance))
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _record(moment: datetime, index: int, chance: random.Random) -> Any:
+    from monitoring.records import Record
+
+    identifier = UUID(int=int(moment.timestamp() * 1000) << 80 | 0x7 << 76 | 0x2 << 62 | chance.getrandbits(60))
+    failed = index % 50 == 0
+    took = chance.expovariate(1 / 8)
+    made = _review(chance) if index % 5 == 0 else _iris(chance)
+    return Record(
+        id=identifier,
+        project="demo",
+        model="reviews" if index % 5 == 0 else "iris",
+        version=1 + index % 3,
+        version_id=UUID(int=7),
+        digest="ab" * 32,
+        route="alias champion",
+        door="queued" if index % 4 == 0 else "online",
+        protocol="oip",
+        status="failed" if failed else "succeeded",
+        accepted_at=moment,
+        completed_at=moment + timedelta(milliseconds=took),
+        key="bench",
+        request_id=f"r-{index % 100_000}",
+        error_code="model_error" if failed else "",
+        error=f"row {index}: column petal_width is out of range" if failed else "",
+        rows=1,
+        inference_ms=took / 2,
+        total_ms=took,
+        **made,
+    )
+
+
+def _iris(chance: random.Random) -> dict[str, Any]:
+    from monitoring.records import Value
+
+    features = [round(chance.uniform(low, high), 1) for low, high in ((4, 8), (2, 4.5), (1, 7), (0.1, 2.5))]
+    names = ("sepal_length", "sepal_width", "petal_length", "petal_width")
+    label = chance.choice(LABELS)
+    shares = [chance.random() for _ in LABELS]
+    return {
+        "inputs": {"input": [features]},
+        "outputs": {"label": [label], "probabilities": [shares]},
+        "values": (
+            *(Value("input", name, number=value) for name, value in zip(names, features, strict=True)),
+            Value("output", "label", text=label),
+            *(Value("output", f"probabilities.{one}", number=share) for one, share in zip(LABELS, shares, strict=True)),
+        ),
+    }
+
+
+def _review(chance: random.Random) -> dict[str, Any]:
+    from monitoring.records import Value
+
+    text = " ".join(chance.choice(WORDS) for _ in range(12))
+    score = chance.random()
+    return {
+        "inputs": {"review": [text]},
+        "outputs": {"score": [score]},
+        "values": (Value("input", "review", text=text), Value("output", "score", number=score)),
+    }
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+    main()
