@@ -33,7 +33,7 @@ def sampled(timeline: Timeline) -> Iterable[str]:
     if timeline.share < 1:
         yield (
             f"There are many records: latencies, classes and values are estimated from a random "
-            f"{100 * timeline.share:.2g} % of them; numbers of predictions are exact."
+            f"{sheet.share(timeline.share, 1)} of them; numbers of predictions are exact."
         )
 
 

@@ -81,7 +81,7 @@ def _cards(seen: Seen, timeline: Timeline | None) -> Iterable[Card]:
     yield Card("Health", status["status"], says, _TONES[status["status"]], reverse("watch", args=["status"]))
     count, errors = (timeline.total.count, sum(timeline.total.errors.values())) if timeline else (0, 0)
     seconds = (seen.asked.until - seen.asked.since).total_seconds()
-    yield Card("Predictions", sheet.number(count), f"{count / seconds:.2g} per second")
+    yield Card("Predictions", sheet.number(count), f"{sheet.short(count / seconds)} per second")
     yield Card(
         "Errors",
         sheet.share(errors, count),

@@ -30,7 +30,9 @@ def _cards(seen: Seen, timeline: Timeline | None, before: Timeline | None) -> It
     then = f"{sheet.number(before.total.count)} in {_BEFORE[seen.asked.period.name]}"
     yield Card("Predictions", sheet.number(timeline.total.count), then)
     busiest = max((bucket.all.count for bucket in timeline.buckets), default=0) / seen.axis.seconds
-    yield Card("Busiest", f"{busiest:.2g} /s", f"{timeline.total.count / seconds:.2g} per second in the mean")
+    yield Card(
+        "Busiest", f"{sheet.short(busiest)} /s", f"{sheet.short(timeline.total.count / seconds)} per second in the mean"
+    )
     for name, now, earlier in (
         ("Half within", timeline.total.p50_ms, before.total.p50_ms),
         ("95 % within", timeline.total.p95_ms, before.total.p95_ms),

@@ -160,7 +160,12 @@ def milliseconds(value: float | None) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    return f"{100 * part / whole:.2g} %" if whole and part else "0 %"
+    return f"{short(100 * part / whole)} %" if whole and part else "0 %"
+
+
+def short(value: float) -> str:
+    """Two digits that count, or all of those before the point."""
+    return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.2g}"
 
 
 def size(octets: float) -> str:
