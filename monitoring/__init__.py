@@ -27,12 +27,13 @@ def log_lines(service: str) -> list[Background]:
 
     from monitoring import tracing
     from monitoring.logs.outlet import Outlet
+    from monitoring.logs.uncaught import Uncaught
 
     if not settings.MONITORING:
         return []
     limits = settings.SERVING
     outlet = Outlet(settings.LOG_SPOOL_DIR, limit=limits["LOG_SPOOL_LIMIT"], service=service)
-    return [outlet, *tracing.background(limits["OTEL_EXPORTER_OTLP_ENDPOINT"], service=service)]
+    return [outlet, Uncaught(), *tracing.background(limits["OTEL_EXPORTER_OTLP_ENDPOINT"], service=service)]
 
 
 def log_shipping() -> list[Background]:

@@ -70,7 +70,8 @@ def publish(version_id: UUID, progress: Callable[[str], None], *, sandbox: Sandb
             served = _run_steps(version, report, sandbox)
             served_digest = _stored(served, version)
         except errors.DomainError as error:
-            logger.info("version %s rejected: %s", version, error.message, extra={"action": "version_rejected"})
+            # Why is in its report: the words may quote a sample row.
+            logger.info("version %s rejected: %s", version, error.code, extra={"action": "version_rejected"})
             return _reject(version, report, error.message)
     return _make_ready(version, report, served, served_digest)
 

@@ -75,7 +75,7 @@ class NativePredictor:
             logger.warning(
                 "a native model's process failed after %.3f s: %s",
                 time.monotonic() - started,
-                error.message,
+                error.code,  # not its words: a dying process may say what it was given
                 extra={"action": "child_failed", "code": error.code},
             )
             threading.Thread(target=self._warm, name="native-reload", daemon=True).start()
@@ -121,7 +121,7 @@ class NativePredictor:
             if not self._closed:
                 self.load()
         except errors.DomainError as error:
-            logger.warning("a native model did not load again: %s", error.message, extra={"action": "reload_failed"})
+            logger.warning("a native model did not load again: %s", error.code, extra={"action": "reload_failed"})
 
 
 def _load(loader: str, path: str, signature: Signature) -> int:

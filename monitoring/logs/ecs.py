@@ -56,10 +56,7 @@ def timestamp(seconds: float) -> str:
 
 def document(record: logging.LogRecord) -> dict[str, Any]:
     """The line's fields, each of a bounded length."""
-    try:
-        message = record.getMessage()
-    except Exception:
-        message = f"{record.msg} (its arguments do not fit)"
+    message = _message(record)
     line: dict[str, Any] = {
         "@timestamp": timestamp(record.created),
         "log.level": record.levelname.lower(),
@@ -75,6 +72,17 @@ def document(record: logging.LogRecord) -> dict[str, Any]:
     if record.exc_info and record.exc_info[1] is not None:
         _add_error(line, record.exc_info[1])
     return line
+
+
+def _message(record: logging.LogRecord) -> str:
+    if record.name == "celery.app.trace" and isinstance(record.args, dict):
+        # Celery puts the error's words into the message, and its traceback behind them.
+        given: dict[str, Any] = record.args
+        return f"task {given.get('name')} [{given.get('id')}] {given.get('description', 'was traced')}"
+    try:
+        return record.getMessage()
+    except Exception:
+        return f"{record.msg} (its arguments do not fit)"
 
 
 def _add_extra(line: dict[str, Any], record: logging.LogRecord) -> None:

@@ -105,6 +105,20 @@ def test_an_errors_words_are_kept_when_a_server_or_the_system_says_them():
     )
 
 
+def test_celery_tells_of_a_failed_task_without_the_errors_words():
+    facts = {
+        "id": "t-1",
+        "name": "predictions.run",
+        "description": "raised unexpected",
+        "exc": repr(ValueError(CANARY)),
+    }
+    message = "Task %(name)s[%(id)s] %(description)s: %(exc)s"
+    record = logging.getLogger("celery.app.trace").makeRecord("celery.app.trace", 40, "f", 1, message, (facts,), None)
+    line = json.loads(JsonFormatter().format(record))
+    assert line["message"] == "task predictions.run [t-1] raised unexpected"
+    assert CANARY not in str(line)
+
+
 def test_a_deep_traceback_stays_bounded():
     def deeper(depth: int) -> None:
         if depth:

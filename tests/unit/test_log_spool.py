@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import threading
@@ -18,6 +19,7 @@ from monitoring.logs.outlet import Outlet, SpoolHandler
 from monitoring.logs.proportion import Sampled
 from monitoring.logs.shipping import Shipper, SpooledLines
 from monitoring.logs.stores.base import LogPage, LogQuery, Outcome
+from monitoring.logs.uncaught import Uncaught
 from monitoring.spool import Reader
 from monitoring.stores.base import StoreUnavailable
 
@@ -74,11 +76,14 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Outlet]]:
         began[-1].start()
         return began[-1]
 
-    before = ecs.service()
+    quiet = logging.getLogger(outlet.__name__)
+    before, level = ecs.service(), quiet.level
+    quiet.setLevel(logging.ERROR)
     yield make
     for one in began:
         one.stop(5)
     ecs.name_service(before)
+    quiet.setLevel(level)
 
 
 def counted(outcome: str) -> float:
@@ -190,6 +195,27 @@ def test_a_folder_that_cannot_be_written_costs_lines_and_nothing_else(tmp_path, 
     running.put("from a child of the process")
     running.flush()
     assert counted("dropped") == before
+
+
+def test_what_no_thread_catches_is_a_line_without_the_errors_words():
+    written, uncaught = io.StringIO(), Uncaught()
+    handler, heard = logging.StreamHandler(written), logging.getLogger("monitoring.logs.uncaught")
+    handler.setFormatter(ecs.JsonFormatter())
+    heard.addHandler(handler)
+    heard.propagate = False
+    uncaught.start()
+    try:
+        thread = threading.Thread(target=lambda: int("canary" + "77"), name="careless")
+        thread.start()
+        thread.join(5)
+    finally:
+        uncaught.stop(0)
+        heard.propagate = True
+        heard.removeHandler(handler)
+    line = json.loads(written.getvalue())
+    assert (line["message"], line["error.type"]) == ("thread careless ends by an error", "ValueError")
+    assert line["log.level"] == "critical"
+    assert "canary77" not in str(line)
 
 
 def test_no_more_of_one_kind_than_the_rate_and_the_next_says_how_many_were_left_out():
