@@ -6,6 +6,7 @@ drops whole indices by exact name.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,16 +14,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from elasticsearch import Elasticsearch, dsl
+from elasticsearch import BadRequestError, Elasticsearch, dsl
 
 from monitoring import documents
 from monitoring.records import Record
-from monitoring.stores import cursors, elastic_queries, elastic_timeline
+from monitoring.stores import cursors, elastic_queries, elastic_rebuild, elastic_timeline
 from monitoring.stores.base import Count, Outcome, Page, Query, StoreUnavailable
 from monitoring.stores.elastic_layout import PREFIX, BodyTooLarge, Layout, RecordDocument, judged
 from monitoring.stores.timeline import Timeline
 
 __all__ = ["ElasticStore", "Layout"]
+
+logger = logging.getLogger(__name__)
 
 MOST_COUNTS = 10_000
 #: Records a stream has in memory at once.
@@ -36,12 +39,12 @@ class ElasticStore:
     """`RecordStore` on one cluster. `client` has short time-outs and no retries of its own: the source retries."""
 
     def __init__(self, client: Elasticsearch, layout: Layout | None = None) -> None:
-        self._client = client
-        self._layout = layout or Layout()
+        self._client = self.client = client
+        self._layout = self.layout = layout or Layout()
         self._prepared = False
 
     def prepare(self) -> None:
-        """Put the index template; idempotent. A field added later has to be put on today's index as well."""
+        """Put the index template, and fields that are new on the indices there are; idempotent."""
         index = dsl.Index(self._layout.pattern)
         index.document(RecordDocument)
         index.settings(
@@ -56,7 +59,21 @@ class ElasticStore:
         )
         with judged():
             self._client.indices.put_index_template(name=f"{PREFIX}-{self._layout.environment}", **template.to_dict())
+        self._add_fields()
         self._prepared = True
+
+    def _add_fields(self) -> None:
+        properties = RecordDocument._doc_type.mapping.to_dict()["properties"]
+        try:
+            with judged():
+                self._client.indices.put_mapping(
+                    index=self._layout.pattern, properties=properties, allow_no_indices=True, ignore_unavailable=True
+                )
+        except StoreUnavailable as error:
+            if not isinstance(error.__cause__, BadRequestError):
+                raise
+            # A field became another: old records are searched as they were until their indices are rebuilt.
+            logger.warning("run manage.py rebuild_record_indices: %s", error, extra={"action": "mapping_differs"})
 
     def create(self, batch: Sequence[Record]) -> list[Outcome]:
         """One bulk of creates. HTTP 200 proves nothing: every item is judged by its own status."""
@@ -185,14 +202,13 @@ class ElasticStore:
     def purge(self, before: datetime) -> int:
         """Drop every index whose whole day lies before; returns how many records went with them."""
         dropped = 0
-        with judged():
-            rows = self._client.cat.indices(index=self._layout.pattern, h="index", format="json")
-            for name in [str(row["index"]) for row in rows]:  # type: ignore[index]
-                day = datetime.strptime(name.rsplit("-", 1)[1], "%Y.%m.%d").replace(tzinfo=UTC)
-                if day + timedelta(days=1) <= before:
+        for name in elastic_rebuild.names(self._client, self._layout):
+            day = datetime.strptime(name.rsplit("-", 1)[1], "%Y.%m.%d").replace(tzinfo=UTC)
+            if day + timedelta(days=1) <= before:
+                with judged():
                     # Not the index's own number of documents: that counts each nested value as one.
                     dropped += int(self._client.count(index=name)["count"])
-                    self._client.indices.delete(index=name)
+                    self._client.indices.delete(index=elastic_rebuild.behind(self._client, name))
         return dropped
 
     def ready(self) -> None:

@@ -97,9 +97,8 @@ def _measure(name: str, store: Any, count: int, times: int, *, settle: Callable[
         everything += took if not label.startswith("*") else []
         print(f"| {label.lstrip('*')} | {statistics.median(took):.1f} | {_p95(took):.1f} | {found:,} |", flush=True)
     print(f"| **all searches** | {statistics.median(everything):.1f} | **{_p95(everything):.1f}** | |")
-    print(
-        "\n| export of all | seconds | records/s | file, MB | memory at first, MB | most, MB |\n|---|---:|---:|---:|---:|---:|"
-    )
+    print("\n| export of all | seconds | records/s | file, MB | memory at first, MB | most, MB |")
+    print("|---|---:|---:|---:|---:|---:|")
     for form in ("jsonl", "csv", "parquet"):
         print(_export(store, form, count), flush=True)
 
