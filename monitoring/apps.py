@@ -10,7 +10,10 @@ class MonitoringConfig(AppConfig):
 
         from monitoring import guards, metrics, parts, spooling
         from monitoring.logs import shipping
+        from monitoring.stores.importing import import_elasticsearch
 
+        if hasattr(settings, "ELASTICSEARCH"):
+            import_elasticsearch()
         parts.register()
         metrics.switch(settings.MONITORING)
         metrics.provide(metrics.CIRCUIT_STATE, guards.circuits)
