@@ -66,12 +66,14 @@ class History:
     def increases(self, metric: Declared) -> dict[str, Values]:
         """How much a counter grew in each stretch, by label, over all processes."""
         grown: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(self.axis.starts))
-        before: dict[tuple[str, int, str], float] = {}
+        before: dict[tuple[str, int], dict[str, float]] = {}
         for said in self.said:
-            for label, value in said.figures["counters"].get(metric.name, {}).items():
-                who = said.host, said.pid, label
-                grown[label][said.step] += max(0.0, value - before.get(who, value))
-                before[who] = value
+            now = said.figures["counters"].get(metric.name, {})
+            # What a process had counted before it is first heard is not of this time; a label that comes later is.
+            then = before.get((said.host, said.pid), now)
+            for label, value in now.items():
+                grown[label][said.step] += max(0.0, value - then.get(label, 0.0))
+            before[said.host, said.pid] = now
         return {label: tuple(values) for label, values in grown.items()}
 
     def quantiles(self, metric: Declared, share: float) -> Values:

@@ -45,6 +45,12 @@ def test_a_counter_grows_by_process_and_a_new_process_begins_at_its_first_word()
     assert History(AXIS, tuple(heard)).increases(refusals) == {"oip 404": (0.0, 3.0, 1.0)}
 
 
+def test_what_a_process_counts_for_the_first_time_has_grown_from_nothing():
+    refusals = metrics.REFUSALS
+    heard = [said(0), said(1, counters={refusals.name: {"oip 404": 3.0}})]
+    assert History(AXIS, tuple(heard)).increases(refusals) == {"oip 404": (0.0, 3.0, 0.0)}
+
+
 def test_quantiles_and_means_come_from_what_a_histogram_saw_in_a_stretch():
     rows = metrics.BATCH_ROWS
     empty = [0.0] * (len(rows.buckets) + 2)
