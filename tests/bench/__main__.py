@@ -12,18 +12,28 @@ from collections.abc import Callable
 from typing import Any
 
 from serving_site.stack.server import ServerMissing
-from tests.bench import machine, page, programs, results, works
+from tests.bench import growth, machine, page, programs, results, works
 from tests.bench.contenders import Contender
 from tests.bench.field import Field
 from tests.bench.ours import Ours
 from tests.bench.peers import everybody
 from tests.bench.plan import KEPT, Plan, from_environment
-from tests.bench.sections import connections, embedded, latency, online, services
+from tests.bench.sections import connections, embedded, latency, ledger, online, profiles, services
 
 #: Sections that share the servers of `Field`, those that share one stack, and those that start what they need.
 TOGETHER = ("online", "latency")
-SERVICES = {"queued": services.run_queued, "processes": services.run_processes, "records": services.run_records}
-APART: dict[str, Callable[[Plan], dict[str, Any]]] = {"embedded": embedded.run, "connections": connections.run}
+SERVICES = {
+    "queued": services.run_queued,
+    "processes": services.run_processes,
+    "records": services.run_records,
+    "ledger": ledger.run,
+}
+APART: dict[str, Callable[[Plan], dict[str, Any]]] = {
+    "embedded": embedded.run,
+    "connections": connections.run,
+    "growth": growth.run,
+    "profiles": profiles.run,
+}
 ALL = (*TOGETHER, *SERVICES, *APART)
 
 
@@ -50,7 +60,7 @@ def main() -> int:
 def _together(plan: Plan) -> list[bool]:
     if not any(plan.wants(name) for name in TOGETHER):
         return []
-    contenders: list[Contender] = [Ours(), Ours(without="metrics"), Ours(without="records")]
+    contenders: list[Contender] = [Ours(), Ours(without="monitoring"), Ours(without="records")]
     if plan.peers:
         contenders += everybody()
     print("— starting", flush=True)

@@ -18,7 +18,7 @@ PUBLISH_S = 120.0
 
 
 class Ours(Contender):
-    """`without` switches something off, for a row that says so: see `tests.bench.switched`."""
+    """`without` switches monitoring or records off, for a row that says so: by its setting, or `tests.bench.switched`."""
 
     ours = True
     works = frozenset(["iris", "forest", "wide", "wide, binary", "heavy"])
@@ -38,14 +38,20 @@ class Ours(Contender):
         self.switched = f"{without} off" if without else ALL_ON
         self.models = models
         self._without = without
-        self._environment = {"BLOCKING_THREADS": str(threads), "ANONYMOUS_PROJECT": "-", **(environment or {})}
+        self._environment = {
+            "BLOCKING_THREADS": str(threads),
+            "ANONYMOUS_PROJECT": "-",
+            **({"MONITORING": "false"} if without == "monitoring" else {}),
+            **(environment or {}),
+        }
         self._core = core
         self.server: Server | None = None
 
     def start(self) -> None:
         folder = fresh_folder(self.name)
         shutil.copytree(prepared_folder(), folder, dirs_exist_ok=True)
-        entry = ["-m", "tests.bench.switched", self._without] if self._without else [str(ROOT / "manage.py"), "serve"]
+        is_switched = self._without == "records"
+        entry = ["-m", "tests.bench.switched", "records"] if is_switched else [str(ROOT / "manage.py"), "serve"]
         self.server = Server(
             folder, environment=self._environment, command=on_core(self._core, [sys.executable, *entry])
         )

@@ -1,20 +1,209 @@
-"""README's chapter of figures: what was measured, against what was aimed at."""
+"""README's chapter of figures, written from what was measured: targets first, then every row, charts and profiles."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from tests.bench import results
+from tests.bench import charts, results
+from tests.bench.machine import ROOT
+from tests.bench.targets import TARGETS, Measured, Target
+
+README = ROOT / "README.md"
+BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
+SECTIONS = (
+    *("online", "latency", "queued", "embedded", "processes"),
+    *("records", "ledger", "growth", "connections", "profiles"),
+)
+#: What was found beside the figures, written by hand; one Markdown file.
+NOTES = "notes.md"
+
+
+def measured(folder: Path) -> dict[str, dict[str, Any]]:
+    """Every section that was ever run into this folder."""
+    return {name: document for name in SECTIONS if (document := results.read(folder, name))}
 
 
 def text(folder: Path) -> str:
-    online = results.read(folder, "online")
-    lines = ["| work | connections | server | per second |", "|---|---:|---|---:|"]
-    lines += [
-        f"| {r['work']} | {r['connections']} | {r['contender']} | {r['rate']:,.0f} |" for r in online.get("rows", [])
+    """The chapter in Markdown."""
+    found = measured(folder)
+    if not found:
+        return "Nothing was measured yet: `make bench`."
+    notes = folder / NOTES
+    parts = [
+        _head(found),
+        "\n".join(_targets(found)),
+        *_online(found),
+        *_latency(found),
+        *_queued(found),
+        *_pictures(folder),
+        *_profiles(found),
+        notes.read_text().strip() if notes.exists() else "",
     ]
-    return "\n".join(lines)
+    return "\n\n".join(part for part in parts if part)
 
 
 def write(folder: Path) -> None:
-    pass
+    """Draw the charts, and put the chapter between README's marks."""
+    for name, drawn in drawings(measured(folder)).items():
+        charts.write(folder / f"{name}.svg", drawn)
+    readme = README.read_text()
+    if BEGIN in readme:
+        start, end = readme.index(BEGIN) + len(BEGIN), readme.index(END)
+        README.write_text(f"{readme[:start]}\n{text(folder)}\n{readme[end:]}")
+
+
+def drawings(found: Measured) -> dict[str, str]:
+    """Charts by file name without suffix."""
+    drawn = {}
+    online = found.get("online", {})
+    for work, connections in dict.fromkeys((row["work"], row["connections"]) for row in online.get("rows", [])):
+        rows = [row for row in online["rows"] if (row["work"], row["connections"]) == (work, connections)]
+        values = [(_label(online, row["contender"]), row["rate"], row["contender"] == "ours") for row in rows]
+        values.sort(key=lambda value: -value[1])
+        name = f"online-{work.replace(', ', '-')}-{connections}"
+        drawn[name] = charts.bars(f"online, {work}, {connections} connections, one server core", "/s", values)
+    latency = found.get("latency", {})
+    own = [row for row in latency.get("rows", []) if row["contender"] == row["beside"] and row["share"] == 0.5]
+    if own:
+        values = [(_label(latency, row["contender"]), row["p99_ms"], row["contender"] == "ours") for row in own]
+        values.sort(key=lambda value: value[1])
+        drawn["latency-p99"] = charts.bars("p99 at half of each server's own maximum, open loop", "ms", values)
+    queued = found.get("queued", {})
+    if queued:
+        values = [
+            (_label(queued, row["contender"]), row["completed_per_s"], row["contender"] == "ours")
+            for row in queued["rows"]
+        ]
+        drawn["queued"] = charts.bars("queued, accepted and completed, 128 clients, both cores", "/s", values)
+    return drawn
+
+
+def _head(found: Measured) -> str:
+    machine = next(iter(found.values()))["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    made = sorted(document["made"] for document in found.values())
+    busy = max(document["load"] for document in found.values())
+    return (
+        f"`make bench`, {made[0]} to {made[-1]}: {machine['cores']} cores of {machine['processor']}, "
+        f"{machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']}, {versions}. Server on one core, "
+        f"load generator on the other, all in one run; servers take turns within each round and stand still in between; "
+        f"medians of {min(_rounds(found))} to {max(_rounds(found))} rounds. Everybody serves the same ONNX file where it "
+        f"can load one, and every server had to give the right answers first. A refused call counts as not done. Ours "
+        f"has authentication, metrics and the record (in the spool before the answer) switched on unless its row says "
+        f"otherwise; embedded, the same process also stores the records. Most processes that wanted a core while it "
+        f"ran: {busy:g}."
+    )
+
+
+def _rounds(found: Measured) -> list[int]:
+    return [document["rounds"] for document in found.values() if "rounds" in document]
+
+
+def _targets(found: Measured) -> Iterator[str]:
+    yield "| work | aim | measured | |\n|---|---:|---:|---|"
+    for target in TARGETS:
+        figure = target.found(found)
+        yield f"| {target.work} | {target.wanted} | {_figure(target, figure)} | {verdict(target, figure)} |"
+
+
+def _figure(target: Target, figure: float | None) -> str:
+    return "—" if figure is None else f"{charts.shown(figure)} {target.unit}"
+
+
+def verdict(target: Target, figure: float | None) -> str:
+    """Reached or not, and by how much of the aim."""
+    if figure is None:
+        return "not measured"
+    if target.reached(figure):
+        return "reached"
+    away = 100 * abs(target.aim - figure) / target.aim
+    return f"**not reached**, {away:.0f} % {'short' if target.more else 'over'}"
+
+
+def _online(found: Measured) -> Iterator[str]:
+    online = found.get("online")
+    if not online:
+        return
+    lines = [
+        f"**Online, closed loop** ({online['rounds']} rounds of {online['seconds']:g} s)",
+        "",
+        "| work | connections | server | on or off | answered/s | p50 ms | p99 ms | refused |",
+        "|---|---:|---|---|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {row['work']} | {row['connections']} | {_label(online, row['contender'])} | "
+        f"{online['contenders'][row['contender']]['switched']} | {charts.shown(row['rate'])} | {row['p50_ms']:.3g} | "
+        f"{row['p99_ms']:.3g} | {row['refused'] + row['broken']} |"
+        for row in online["rows"]
+    ]
+    lines += [f"\n{_label(online, name)} is missing: {reason}" for name, reason in online.get("missing", {}).items()]
+    yield "\n".join(lines)
+
+
+def _latency(found: Measured) -> Iterator[str]:
+    latency = found.get("latency")
+    if not latency:
+        return
+    lines = [
+        f"**Latency, open loop** ({latency['rounds']} rounds of {latency['seconds']:g} s, iris, at most 64 connections; "
+        "counted from when a call was due)",
+        "",
+        "| server | rate | calls/s | p50 ms | p99 ms | generator late, p99 ms | refused |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in latency["rows"]:
+        share = (
+            f"{row['share']:.0%} of its own maximum" if row["share"] else f"as {_label(latency, row['beside'])}'s 50%"
+        )
+        lines.append(
+            f"| {_label(latency, row['contender'])} | {share} | {charts.shown(row['asked_rate'])} | {row['p50_ms']:.3g} | "
+            f"{row['p99_ms']:.3g} | {row['late_p99_ms']:.2g} | {row['refused'] + row['unanswered']:g} |"
+        )
+    yield "\n".join(lines)
+
+
+def _queued(found: Measured) -> Iterator[str]:
+    lines = [
+        "**Queued, both cores**",
+        "",
+        "| mode | server | clients | accepted/s | completed/s | p50 ms | p99 ms | refused |",
+    ]
+    lines.append("|---|---|---:|---:|---:|---:|---:|---:|")
+    for mode, section in (("services", "queued"), ("embedded", "embedded")):
+        document: Mapping[str, Any] = found.get(section, {})
+        for row in document.get("rows", []):
+            lines.append(
+                f"| {mode} | {_label(document, row['contender'])} | {row['clients']:g} | "
+                f"{charts.shown(row['accepted_per_s'])} | {charts.shown(row['completed_per_s'])} | {row['p50_ms']:.3g} | "
+                f"{row['p99_ms']:.3g} | {row['refused'] + row['broken']:g} |"
+            )
+    if len(lines) > 4:
+        yield "\n".join(lines)
+
+
+def _pictures(folder: Path) -> Iterator[str]:
+    pictures = sorted(path for path in folder.glob("*.svg") if not path.name.startswith("profile-"))
+    if pictures:
+        yield "\n".join(f"![{path.stem}]({_address(path)})" for path in pictures)
+
+
+def _profiles(found: Measured) -> Iterator[str]:
+    for row in found.get("profiles", {}).get("rows", []):
+        lines = [
+            f"**Where the time goes: {row['profile']}** ([flame graph]({_address(Path(__file__).parent / 'results' / row['file'])}))",
+            "",
+            "| function | within it | in its own lines |",
+            "|---|---:|---:|",
+        ]
+        lines += [f"| `{one['function']}` | {one['total']:.0f} % | {one['own']:.0f} % |" for one in row["top"]]
+        yield "\n".join(lines)
+
+
+def _address(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
+
+
+def _label(document: Mapping[str, Any], name: str) -> str:
+    return str(document.get("contenders", {}).get(name, {}).get("label", name))

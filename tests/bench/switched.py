@@ -1,6 +1,7 @@
-"""`python -m tests.bench.switched WHAT`: the real server with its metrics or its records off, to see what they cost.
+"""`python -m tests.bench.switched records`: the real server with its records off, to see what they cost.
 
-No setting of the product switches them off; these exist in the test tree alone, and only rows that say so use them.
+No setting of the product switches them off (monitoring has MONITORING); this exists in the test tree alone, and only
+rows that say so use it.
 """
 
 from __future__ import annotations
@@ -13,13 +14,6 @@ from typing import Any
 from serving_site import supervisor
 
 
-def metrics() -> None:
-    """Nothing of a prediction is counted or timed."""
-    from predictions.online import counting
-
-    _silence(counting, "answered", "failed", "refused")
-
-
 def records() -> None:
     """No record is made or spooled."""
     from predictions.online import recording
@@ -27,7 +21,7 @@ def records() -> None:
     _silence(recording, "keep")
 
 
-SWITCHED_OFF: dict[str, Callable[[], None]] = {"metrics": metrics, "records": records}
+SWITCHED_OFF: dict[str, Callable[[], None]] = {"records": records}
 
 
 def _silence(module: Any, *names: str) -> None:

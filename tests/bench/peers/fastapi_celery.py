@@ -11,13 +11,13 @@ import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from serving_site.stack.server import free_port
 from tests.bench import closed_loop, programs
 from tests.bench.contenders import Call, json_call
 from tests.bench.launched import Launched
 from tests.bench.machine import WORKSHOP
 from tests.bench.peers.process import FILES, ONE_THREAD
 from tests.bench.works import IRIS
-from tests.running import free_port
 
 NAME = "fastapi_celery"
 LABEL = "FastAPI + Celery"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping, Sequence
 
+from serving_site.stack.server import free_port
 from tests.bench.contenders import Call, json_call
 from tests.bench.peers.process import WORKS, Peer
 from tests.bench.works import Work, model_file
-from tests.running import free_port
 
 
 class MLflow(Peer):

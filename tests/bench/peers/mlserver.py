@@ -6,10 +6,10 @@ import json
 import subprocess
 from collections.abc import Mapping, Sequence
 
+from serving_site.stack.server import free_port
 from tests.bench.contenders import Call, oip_call
 from tests.bench.peers.process import WORKS, Peer
 from tests.bench.works import Work, model_file
-from tests.running import free_port
 
 
 class MLServer(Peer):

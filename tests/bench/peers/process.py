@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from serving_site.stack.server import free_port
 from tests.bench import programs
 from tests.bench.contenders import Contender
 from tests.bench.launched import Launched
 from tests.bench.machine import SERVER_CORE, WORKSHOP
 from tests.bench.works import FOREST, IRIS, WIDE
-from tests.running import free_port
 
 FILES = Path(__file__).parent / "files"
 WORKS = (IRIS, FOREST, WIDE)

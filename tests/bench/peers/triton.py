@@ -7,12 +7,12 @@ import subprocess
 import sysconfig
 from pathlib import Path
 
+from serving_site.stack.server import free_port
 from tests.bench import programs
 from tests.bench.contenders import Call, Contender, oip_call
 from tests.bench.launched import Launched
 from tests.bench.machine import SERVER_CORE, WORKSHOP
 from tests.bench.works import FOREST, IRIS, SHAPES, WIDE, WIDE_BINARY, Work, model_file
-from tests.running import free_port
 
 FILES = Path(__file__).parent / "files"
 _CONFIG = """name: "{model}"
