@@ -50,6 +50,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> It
         yield services
 
 
+@pytest.mark.timeout(1200)
 def test_alarms_fire_on_faults_and_end_with_them(observed: Services, receiver: Receiver) -> None:
     servers = observed.stack.servers
     watch = Watch(servers["prometheus"].url, servers["alertmanager"].url)
