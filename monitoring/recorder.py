@@ -27,7 +27,7 @@ from monitoring.stores.base import Outcome, RecordStore, StoreUnavailable
 logger = logging.getLogger(__name__)
 
 #: While online calls are answered in the same process: a larger batch would hold the interpreter for too long.
-BUSY_RECORDS = 50
+BUSY_RECORDS = 20
 BATCH_RECORDS = 500
 BATCH_BYTES = 5_000_000
 INTERVAL_S = 0.5

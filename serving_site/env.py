@@ -13,6 +13,8 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from serving_site import capacity
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -130,9 +132,21 @@ METRICS_NETWORKS = read(
     "METRICS_NETWORKS", "list", ["127.0.0.0/8", "::1/128"], "Networks that may read /metrics without a key."
 )
 SERVER_PROCESSES = read(
-    "SERVER_PROCESSES", "int", 1, "Server processes on this host; more than one needs RABBITMQ_URL."
-)
-BLOCKING_THREADS = read("BLOCKING_THREADS", "int", 64, "Threads of one server process.")
+    "SERVER_PROCESSES",
+    "int",
+    0,
+    "Server processes on this host; more than one needs RABBITMQ_URL. 0: one embedded, else one per usable core as far "
+    "as memory goes.",
+) or capacity.processes(embedded=not RABBITMQ_URL)
+BLOCKING_THREADS = read(
+    "BLOCKING_THREADS", "int", 0, "Threads of one server process. 0: 64, or 16 at least where memory is scarce."
+) or capacity.threads(SERVER_PROCESSES)
+BACKPRESSURE = read(
+    "BACKPRESSURE",
+    "int",
+    0,
+    "Connections that one server process serves at once; more wait unaccepted. 0: 16 per thread, 1024 at least.",
+) or capacity.connections(BLOCKING_THREADS)
 ONLINE_BODY_LIMIT = read("ONLINE_BODY_LIMIT", "int", 16 * 2**20, "Largest online request, bytes.")
 QUEUED_BODY_LIMIT = read("QUEUED_BODY_LIMIT", "int", 8 * 2**20, "Largest queued request, bytes.")
 UPLOAD_LIMIT = read("UPLOAD_LIMIT", "int", 512 * 2**20, "Largest artefact, bytes.")

@@ -144,7 +144,7 @@ def _run(env: Any, lock: DataLock, load: Callable[[], Application], started: flo
         interface=Interfaces.WSGI,
         workers=env.SERVER_PROCESSES,
         blocking_threads=env.BLOCKING_THREADS,
-        backpressure=1024,
+        backpressure=env.BACKPRESSURE,
         backlog=1024,
         http=HTTPModes.http1,
         websockets=False,

@@ -192,9 +192,9 @@ class Server:
 
 
 def clean_environment(folder: Path, **settings: str) -> dict[str, str]:
-    """The environment of a process of ours that works on `folder`."""
+    """The environment of a process of ours that works on `folder`; one process, whatever cores there are."""
     kept = {name: value for name, value in os.environ.items() if name not in OURS}
-    return {**kept, "DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1", **settings}
+    return {**kept, "DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1", "SERVER_PROCESSES": "1", **settings}
 
 
 def prepared_folder() -> Path:
