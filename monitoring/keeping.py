@@ -39,7 +39,7 @@ def keep_json(encoded: bytes, *, limit: int = QUEUED_LIMIT) -> Any:
 
     Rows are the items of the longest lists directly in the document (`instances`, or an output's name).
     """
-    value = json.loads(encoded)
+    value = orjson.loads(encoded)
     if len(encoded) <= limit:
         return value
     lists = {name: item for name, item in value.items() if isinstance(item, list)} if isinstance(value, dict) else {}

@@ -9,15 +9,16 @@ import orjson
 
 from models_registry import errors
 from models_registry.response_cache import Outcome
-from models_registry.runtime.signature import Signature
+from models_registry.runtime.signature import Signature, Tensors
 from monitoring import keeping
 from monitoring.privacy import Guard
 from monitoring.records import Record, Value
 from predictions.models import Prediction
 from predictions.protocols import instances, values
+from predictions.queued.sweeps import Ended
 
 
-def record_of(row: Prediction, signature: Signature | None, guard: Guard | None = None) -> Record:
+def record_of(row: Prediction | Ended, signature: Signature | None, guard: Guard | None = None) -> Record:
     """The record of an ended row; `signature` names the searchable values and is None when the version is gone.
 
     `guard` protects what the model's privacy names.
@@ -67,18 +68,34 @@ def _searchable(signature: Signature | None, inputs: bytes, outputs: bytes | Non
     """Values of the first instance by name; an output is read as it stands in the row."""
     if signature is None:
         return ()
-    try:
-        first = orjson.loads(inputs)["instances"][:1]
-        asked = instances.decode({"instances": first}, signature, row_limit=1).inputs
-    except (errors.DomainError, KeyError, TypeError):
-        return ()
+    first = _first_numbers(signature, inputs)
+    if first is None:
+        try:
+            asked = orjson.loads(inputs)["instances"][:1]
+            first = instances.decode({"instances": asked}, signature, row_limit=1).inputs
+        except (errors.DomainError, KeyError, TypeError):
+            return ()
     answered = None
     if outputs is not None:
         answer = orjson.loads(outputs)
         answered = {
             spec.name: _array(answer[spec.name][:1], spec.datatype) for spec in signature.outputs if spec.name in answer
         }
-    return values.searchable(signature, asked, answered)
+    return values.searchable(signature, first, answered)
+
+
+def _first_numbers(signature: Signature, inputs: bytes) -> Tensors | None:
+    """The first row where it needs no decoding: a list of plain numbers for one FP64 input. None for any other."""
+    spec = signature.inputs[0]
+    if len(signature.inputs) > 1 or spec.datatype != "FP64" or not spec.columns:
+        return None
+    row = orjson.loads(inputs)["instances"][0]
+    if type(row) is not list or len(row) != len(spec.columns) or not _NUMBERS.issuperset(map(type, row)):
+        return None
+    return {spec.name: np.array([row], dtype=np.float64)}
+
+
+_NUMBERS = frozenset((int, float))
 
 
 def _array(first: list[Any], datatype: str) -> Any:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from predictions.models import Prediction
-from predictions.queued.database import as_uuid, dialect, fetch, writing
+from predictions.queued.database import as_moment, as_uuid, dialect, fetch, writing
 from predictions.queued.ledger import TABLE
 
 #: Rows one sweep takes at most; the next round takes the rest.
@@ -103,17 +103,65 @@ def move_due() -> list[Due]:
     return sorted(due, key=lambda row: row.id)
 
 
-def unrecorded(limit: int, *, octets: int = 5_000_000) -> list[Prediction]:
-    """Ended rows without a record, oldest first: at most `limit`, and no more once they hold `octets` bytes."""
-    ended = ["succeeded", "failed", "canceled", "aborted"]
-    rows = Prediction.objects.filter(recorded_at__isnull=True, status__in=ended).order_by("id")[:limit]
-    found: list[Prediction] = []
-    for row in rows.iterator(chunk_size=20):
-        found.append(row)
-        octets -= len(row.input) + len(row.output or b"")
-        if octets <= 0:
-            break
-    return found
+class Ended(NamedTuple):
+    """An ended row as its record is made of it: the columns of `Prediction` by their names."""
+
+    id: UUID
+    project: str
+    key: str
+    request_id: str
+    traceparent: str
+    subject: str
+    model: str
+    version: int
+    version_id: UUID
+    digest: str
+    route: str
+    protocol: str
+    rows: int
+    input: bytes
+    cache: str
+    status: str
+    output: bytes | None
+    error_code: str
+    error: str
+    accepted_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    inference_ms: float
+
+
+#: A running sum of bytes bounds what is read: lengths are known without reading what is long.
+_COLUMNS = ",".join(f'"{name}"' for name in Ended._fields)
+_OCTETS = "length(input) + coalesce(length(output), 0)"
+_UNRECORDED = f"""
+    SELECT {_COLUMNS} FROM (
+        SELECT {_COLUMNS}, sum({_OCTETS}) OVER (ORDER BY id) - ({_OCTETS}) AS before FROM (
+            SELECT {_COLUMNS} FROM {TABLE}
+            WHERE recorded_at IS NULL AND status IN ('succeeded', 'failed', 'canceled', 'aborted')
+            ORDER BY id LIMIT %s) AS oldest) AS summed
+    WHERE before < %s ORDER BY id"""
+
+
+def unrecorded(limit: int, *, octets: int = 5_000_000) -> list[Ended]:
+    """Ended rows without a record, oldest first: at most `limit`, and no more once they hold `octets` bytes.
+
+    Not as model instances, which cost three times as much to make as the record itself.
+    """
+    return [_ended(row) for row in fetch(_UNRECORDED, [limit, octets])]
+
+
+def _ended(values: tuple[Any, ...]) -> Ended:
+    row = Ended._make(values)
+    return row._replace(
+        id=as_uuid(row.id),
+        version_id=as_uuid(row.version_id),
+        input=bytes(row.input),
+        output=bytes(row.output) if row.output is not None else None,
+        accepted_at=as_moment(row.accepted_at),
+        started_at=as_moment(row.started_at),
+        completed_at=as_moment(row.completed_at),
+    )
 
 
 def mark_recorded(ids: Sequence[UUID]) -> int:
