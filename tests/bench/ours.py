@@ -18,7 +18,7 @@ PUBLISH_S = 120.0
 
 
 class Ours(Contender):
-    """`without` switches monitoring or records off, for a row that says so: by its setting, or `tests.bench.switched`."""
+    """`without` switches monitoring (by its setting) or records (by `tests.bench.switched`) off: its rows say so."""
 
     ours = True
     works = frozenset(["iris", "forest", "wide", "wide, binary", "heavy"])

@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.bench import charts, results
 from tests.bench.machine import ROOT
+from tests.bench.plan import KEPT
 from tests.bench.targets import TARGETS, Measured, Target
 
 README = ROOT / "README.md"
@@ -87,13 +88,13 @@ def _head(found: Measured) -> str:
     busy = max(document["load"] for document in found.values())
     return (
         f"`make bench`, {made[0]} to {made[-1]}: {machine['cores']} cores of {machine['processor']}, "
-        f"{machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']}, {versions}. Server on one core, "
-        f"load generator on the other, all in one run; servers take turns within each round and stand still in between; "
-        f"medians of {min(_rounds(found))} to {max(_rounds(found))} rounds. Everybody serves the same ONNX file where it "
-        f"can load one, and every server had to give the right answers first. A refused call counts as not done. Ours "
-        f"has authentication, metrics and the record (in the spool before the answer) switched on unless its row says "
-        f"otherwise; embedded, the same process also stores the records. Most processes that wanted a core while it "
-        f"ran: {busy:g}."
+        f"{machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']}, {versions}. Server on one "
+        "core, load generator on the other, all in one run; servers take turns within each round and stand still in "
+        f"between; medians of {min(_rounds(found))} to {max(_rounds(found))} rounds. Everybody serves the same ONNX "
+        "file where it can load one, and every server had to give the right answers first. A refused call counts as "
+        "not done. Ours has authentication, metrics and the record (in the spool before the answer) switched on "
+        "unless its row says otherwise; embedded, the same process also stores the records. Most processes that "
+        f"wanted a core while it ran: {busy:g}."
     )
 
 
@@ -147,38 +148,33 @@ def _latency(found: Measured) -> Iterator[str]:
     if not latency:
         return
     lines = [
-        f"**Latency, open loop** ({latency['rounds']} rounds of {latency['seconds']:g} s, iris, at most 64 connections; "
-        "counted from when a call was due)",
+        f"**Latency, open loop** ({latency['rounds']} rounds of {latency['seconds']:g} s, iris, at most 64 "
+        "connections; counted from when a call was due)",
         "",
         "| server | rate | calls/s | p50 ms | p99 ms | generator late, p99 ms | refused |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
     for row in latency["rows"]:
-        share = (
-            f"{row['share']:.0%} of its own maximum" if row["share"] else f"as {_label(latency, row['beside'])}'s 50%"
-        )
+        share = f"{row['share']:.0%} of its own" if row["share"] else f"as {_label(latency, row['beside'])}'s 50%"
         lines.append(
-            f"| {_label(latency, row['contender'])} | {share} | {charts.shown(row['asked_rate'])} | {row['p50_ms']:.3g} | "
-            f"{row['p99_ms']:.3g} | {row['late_p99_ms']:.2g} | {row['refused'] + row['unanswered']:g} |"
+            f"| {_label(latency, row['contender'])} | {share} | {charts.shown(row['asked_rate'])} | "
+            f"{row['p50_ms']:.3g} | {row['p99_ms']:.3g} | {row['late_p99_ms']:.2g} | "
+            f"{row['refused'] + row['unanswered']:g} |"
         )
     yield "\n".join(lines)
 
 
 def _queued(found: Measured) -> Iterator[str]:
-    lines = [
-        "**Queued, both cores**",
-        "",
-        "| mode | server | clients | accepted/s | completed/s | p50 ms | p99 ms | refused |",
-    ]
-    lines.append("|---|---|---:|---:|---:|---:|---:|---:|")
+    head = "| mode | server | clients | accepted/s | completed/s | p50 ms | p99 ms | refused |"
+    lines = ["**Queued, both cores**", "", head, "|---|---|---:|---:|---:|---:|---:|---:|"]
     for mode, section in (("services", "queued"), ("embedded", "embedded")):
         document: Mapping[str, Any] = found.get(section, {})
-        for row in document.get("rows", []):
-            lines.append(
-                f"| {mode} | {_label(document, row['contender'])} | {row['clients']:g} | "
-                f"{charts.shown(row['accepted_per_s'])} | {charts.shown(row['completed_per_s'])} | {row['p50_ms']:.3g} | "
-                f"{row['p99_ms']:.3g} | {row['refused'] + row['broken']:g} |"
-            )
+        lines += [
+            f"| {mode} | {_label(document, row['contender'])} | {row['clients']:g} | "
+            f"{charts.shown(row['accepted_per_s'])} | {charts.shown(row['completed_per_s'])} | "
+            f"{row['p50_ms']:.3g} | {row['p99_ms']:.3g} | {row['refused'] + row['broken']:g} |"
+            for row in document.get("rows", [])
+        ]
     if len(lines) > 4:
         yield "\n".join(lines)
 
@@ -192,7 +188,7 @@ def _pictures(folder: Path) -> Iterator[str]:
 def _profiles(found: Measured) -> Iterator[str]:
     for row in found.get("profiles", {}).get("rows", []):
         lines = [
-            f"**Where the time goes: {row['profile']}** ([flame graph]({_address(Path(__file__).parent / 'results' / row['file'])}))",
+            f"**Where the time goes: {row['profile']}** ([flame graph]({_address(KEPT / row['file'])}))",
             "",
             "| function | within it | in its own lines |",
             "|---|---:|---:|",

@@ -24,7 +24,7 @@ HERTZ = 100
 THREADS = 40
 #: Innermost functions that wait; py-spy takes some of them for work.
 _WAITS = re.compile(
-    r"^(wait|wait_for|_wait|sleep|select|poll|accept|_worker|get|_run|_follow|_serve_and_drain|join) \("
+    r"^(wait|wait_for|_wait|sleep|select|poll|accept|_worker|get|_run|_follow|_serve_and_drain|join|drain_events) \("
 )
 _IDLE = re.compile(r"\(threading\.py|\(selectors\.py|_spawn_wsgi_worker|\(concurrent/futures/|_end_when_quiet|_follow ")
 _APPLICATION = "application (serving_site/wsgi.py"
@@ -135,7 +135,7 @@ def parsed(path: Path) -> Stacks:
         folded, _, seen = line.rpartition(" ")
         frames = folded.split(";")
         inner = frames[-1]
-        if _IDLE.search(inner) or _WAITS.search(inner):
+        if not folded or _IDLE.search(inner) or _WAITS.search(inner):
             continue
         at = next((place for place, frame in enumerate(frames) if frame.startswith(_APPLICATION)), None)
         if at is not None:
