@@ -260,7 +260,7 @@
   function tell() {
     const at = new Date();
     const clock = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
-    freshness.textContent = `As of ${clock}, every ${figures.refresh_s} s`;
+    freshness.textContent = `${clock} · every ${figures.refresh_s} s`;
   }
   async function refresh() {
     try {
