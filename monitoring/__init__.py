@@ -36,10 +36,13 @@ def log_lines(service: str) -> list[Background]:
     return [outlet, Uncaught(), *tracing.background(limits["OTEL_EXPORTER_OTLP_ENDPOINT"], service=service)]
 
 
-def log_shipping() -> list[Background]:
-    """The thread that moves this host's log lines into the log store; of several processes one at a time does."""
+def log_shipping(*, patience_s: float = 0.0) -> list[Background]:
+    """The thread that moves this host's log lines into the log store; of several processes one at a time does.
+
+    With patience it begins only when lines have waited that many seconds: where no keeper runs.
+    """
     from django.conf import settings
 
     from monitoring.logs import shipping
 
-    return shipping.background() if settings.MONITORING else []
+    return shipping.background(patience_s=patience_s) if settings.MONITORING else []

@@ -56,7 +56,7 @@ def _resume_publishing() -> None:
 
 def backgrounds() -> list[Background]:
     """What runs, in the order of starting: those who record before those who make something to record."""
-    own: list[Background] = [*monitoring.log_lines("server"), *monitoring.log_shipping(), memory.background()]
+    own: list[Background] = [*monitoring.log_shipping(), *monitoring.log_lines("server"), memory.background()]
     own += [*monitoring.background(), *snapshot.background()]
     own += probes.background()
     for role in ("web", "worker", "keeper"):

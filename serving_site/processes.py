@@ -1,7 +1,8 @@
 """What runs beside the work of each kind of process, and its beginning and end.
 
 web: answers; worker: runs predictions (and, of the queue `operations`, publishing and retention); keeper: nudges again,
-ends what is overdue, records and ships logs; beat: asks for what is due. An embedded server is all of them in one process (`serving_site.embedded`).
+ends what is overdue, records and ships logs; beat: asks for what is due. An embedded server is all of them in one
+process (`serving_site.embedded`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from predictions import queued
 from serving_site import checks, memory
 
 logger = logging.getLogger(__name__)
+
+#: Seconds that log lines may wait for a keeper of this host before a worker or beat ships them itself.
+LOG_PATIENCE_S = 30.0
 
 _lock = threading.Lock()
 _running: list[Background] = []
@@ -70,7 +74,7 @@ def worker(*, name: str, predicts: bool) -> list[Background]:
     """`predicts`: it consumes queues of predictions, so it needs models, leases and nudges of its own."""
     from serving_site import topology
 
-    logs = monitoring.log_lines("worker")
+    logs = [*monitoring.log_shipping(patience_s=LOG_PATIENCE_S), *monitoring.log_lines("worker")]
     own: list[Background] = [topology.background(), sampling.background(f"worker {name}")]
     if not predicts:
         return [*logs, *own]
@@ -86,7 +90,7 @@ def keeper() -> list[Background]:
 
     limit_s = settings.SERVING["PUBLISH_LIMIT_S"]
     lost = Ticker("publishing", limit_s / 2, lambda: publishing.resume_interrupted(older_s=limit_s))
-    own: list[Background] = [*monitoring.log_lines("keeper"), *monitoring.log_shipping()]
+    own: list[Background] = [*monitoring.log_shipping(), *monitoring.log_lines("keeper")]
     own += [*snapshot.background(loads=False), topology.background(), PUBLISHER, lost]
     own.append(sampling.background("keeper"))
     return [*own, *monitoring.recording(), *queued.background("keeper"), dead_letters.DeadLetters()]
@@ -94,4 +98,4 @@ def keeper() -> list[Background]:
 
 def beat() -> list[Background]:
     """It only asks for what is due."""
-    return monitoring.log_lines("beat")
+    return [*monitoring.log_shipping(patience_s=LOG_PATIENCE_S), *monitoring.log_lines("beat")]

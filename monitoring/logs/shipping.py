@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any, Protocol
 from django.conf import settings
 
 from monitoring import metrics
-from monitoring.background import Background, Ticker
+from monitoring.background import Background, Ticker, fresh_connection
 from monitoring.logs import following
 from monitoring.logs.lines import LogLine, line_of
 from monitoring.logs.stores import open_log_store
@@ -28,6 +30,8 @@ BATCH_BYTES = 2_000_000
 INTERVAL_S = 1.0
 #: One round ends after this long even when more waits, so that a stopping process is not held up.
 ROUND_S = 5.0
+#: Seconds that the end of a process may wait for its last lines to be taken.
+LAST_ROUND_S = 2.0
 #: Waits after the first, second, … batch in a row that the store did not take.
 BACK_OFF_S = (1.0, 2.0, 5.0, 10.0)
 
@@ -131,28 +135,44 @@ class Shipper:
 
 
 class ShippingThread:
-    """A shipper in a thread of its own: a round every second."""
+    """A shipper in a thread of its own: a round every second, and a last one at the end.
+
+    As a last resort it only watches, and begins when lines have waited for `patience_s` seconds: on a host without a
+    keeper some process has to ship what all of them say. Of several the one that holds the spool's lock does.
+    """
 
     name = "log-shipping"
 
-    def __init__(self) -> None:
+    def __init__(self, *, patience_s: float = 0.0) -> None:
         folder = Path(settings.LOG_SPOOL_DIR)
-        wanted = following.wanted(settings.SERVING["FOLLOW_LOGS"])
+        wanted = following.wanted(settings.SERVING["FOLLOW_LOGS"]) if not patience_s else []
         self._sources: list[Source] = [SpooledLines(Reader(folder)), following.Follower(wanted, folder)]
+        self._patience_s = patience_s
         self._shipper: Shipper | None = None
-        self._ticker = Ticker(self.name, INTERVAL_S, self._round)
+        self._ticker = Ticker(self.name, INTERVAL_S if not patience_s else patience_s / 3, self._round)
 
     def start(self) -> None:
         self._ticker.start()
 
     def stop(self, timeout: float) -> None:
-        """What waits is found again at the next start."""
+        """Ship what the process said until now; what is not taken is found again at the next start."""
         self._ticker.stop(timeout)
+        # In a thread: a store that is frozen must not hold up a process that ends.
+        last = threading.Thread(target=self._last_round, name="log-shipping-end", daemon=True)
+        last.start()
+        last.join(min(timeout, LAST_ROUND_S))
+
+    def _last_round(self) -> None:
+        if self._shipper is not None:
+            with fresh_connection(), contextlib.suppress(Exception):
+                self._shipper.round()
         for source in self._sources:
             source.close()
 
     def _round(self) -> None:
         if self._shipper is None:
+            if self._patience_s and waiting().oldest_s < self._patience_s:
+                return
             self._shipper = Shipper(open_log_store(), self._sources)
         self._shipper.round()
 
@@ -162,5 +182,5 @@ def waiting() -> Depth:
     return depth(Path(settings.LOG_SPOOL_DIR))
 
 
-def background() -> list[Background]:
-    return [ShippingThread()]
+def background(*, patience_s: float = 0.0) -> list[Background]:
+    return [ShippingThread(patience_s=patience_s)]

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from monitoring.logs import ecs, outlet
 from monitoring.logs.lines import LogLine
 from monitoring.logs.outlet import Outlet, SpoolHandler
 from monitoring.logs.proportion import Sampled
-from monitoring.logs.shipping import Shipper, SpooledLines
+from monitoring.logs.shipping import Shipper, ShippingThread, SpooledLines
+from monitoring.logs.stores import open_log_store
 from monitoring.logs.stores.base import LogPage, LogQuery, Outcome
 from monitoring.logs.uncaught import Uncaught
 from monitoring.spool import Reader
@@ -239,3 +241,22 @@ def test_both_handlers_of_a_line_get_one_answer():
     sampled = Sampled(1)
     record = logging.getLogger("flood").makeRecord("flood", 30, "f", 1, "x", (), None)
     assert [sampled.filter(record) for _ in range(3)] == [True, True, True]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_where_no_keeper_runs_another_process_ships_what_has_waited_too_long(tmp_path, logger, start, settings):
+    settings.LOG_SPOOL_DIR = tmp_path
+    patient, hasty = ShippingThread(patience_s=3600.0), ShippingThread(patience_s=0.001)
+    running = start()
+    logger.info("who takes me")
+    running.flush()
+    time.sleep(0.01)
+    patient._round()
+    assert open_log_store().search(LogQuery()).lines == ()
+    hasty._round()
+    assert [line.text("message") for line in open_log_store().search(LogQuery()).lines] == ["who takes me"]
+    logger.info("the last word")
+    running.stop(5)
+    hasty.stop(5)
+    patient.stop(5)
+    assert open_log_store().search(LogQuery(text="last")).lines
