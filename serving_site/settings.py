@@ -1,4 +1,5 @@
 """Django's settings, one flat file. Everything that differs between places comes from `env`."""
+# long: settings are looked for in one flat file.
 
 from __future__ import annotations
 
