@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Exists, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -62,8 +62,7 @@ class RecordAdmin(ModelAdmin):
         if _in_the_database():
             page: HttpResponse = super().changelist_view(request, extra_context)
             return page
-        messages.info(request, "Records live in Elasticsearch: this is its search.")
-        return redirect("records")
+        return redirect(f"{reverse('record-page')}?{request.GET.urlencode()}")
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -72,7 +71,7 @@ class RecordAdmin(ModelAdmin):
         if _in_the_database() or identifier is None:
             page: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
             return page
-        return redirect("record", identifier=identifier)
+        return redirect("record-detail", identifier=identifier)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -165,11 +164,11 @@ class RecordAdmin(ModelAdmin):
 
     @display(description="inputs")
     def inputs(self, row: RecordRow) -> SafeString:
-        return _readable(_document(row)["inputs"])
+        return readable(_document(row)["inputs"])
 
     @display(description="outputs")
     def outputs(self, row: RecordRow) -> SafeString:
-        return _readable(_document(row)["outputs"])
+        return readable(_document(row)["outputs"])
 
     @display(description="first instance")
     def values(self, row: RecordRow) -> SafeString:
@@ -204,7 +203,8 @@ def _document(row: RecordRow) -> dict[str, Any]:
     return decoded
 
 
-def _readable(value: Any) -> SafeString:
+def readable(value: Any) -> SafeString:
+    """Inputs or outputs, a line per name and instance."""
     if value is None:
         return SafeString("–")
     text = json.dumps(value, ensure_ascii=False)

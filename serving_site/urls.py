@@ -15,6 +15,7 @@ urlpatterns = [
     path("admin/try/", include("predictions.trial")),
     path("admin/watch/", include("monitoring.pages.urls")),
     path("admin/logs/", include("monitoring.log_pages")),
+    path("admin/records/", include("monitoring.record_pages")),
     path("admin/", admin.site.urls),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),

@@ -30,7 +30,7 @@ def records() -> dict[str, Any]:
     """Where records are listed and how each condition is called there: the browser puts an address together from it."""
     if settings.RECORD_STORE.endswith("DatabaseStore"):
         return {"url": reverse("admin:monitoring_recordrow_changelist"), "parameters": _PARAMETERS}
-    return {"url": reverse("records"), "parameters": {name: name for name in _PARAMETERS}}
+    return {"url": reverse("record-page"), "parameters": {name: name for name in _PARAMETERS}}
 
 
 def record(identifier: Any) -> str:

@@ -95,8 +95,8 @@ class RecordStore(Protocol):
         """
         ...
 
-    def get(self, project: str, identifier: UUID) -> Record | None:
-        """The record of this project with this id, or None."""
+    def get(self, project: str | None, identifier: UUID) -> Record | None:
+        """The record with this id, or None; of this project alone, unless it is None as in a query."""
         ...
 
     def search(self, query: Query) -> Page:

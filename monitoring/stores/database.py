@@ -70,9 +70,11 @@ class DatabaseStore:
             outcomes.update(_create(chunk))
         return [outcomes[index] for index in range(len(entries))]
 
-    def get(self, project: str, identifier: UUID) -> Record | None:
+    def get(self, project: str | None, identifier: UUID) -> Record | None:
+        rows = RecordRow.objects.filter(id=identifier)
         with _reachable():
-            row = RecordRow.objects.filter(project=project, id=identifier).values_list("document", flat=True).first()
+            rows = rows if project is None else rows.filter(project=project)
+            row = rows.values_list("document", flat=True).first()
         return None if row is None else _record(row)
 
     def search(self, query: Query) -> Page:

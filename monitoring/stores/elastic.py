@@ -121,9 +121,9 @@ class ElasticStore:
                 outcomes[place] = Outcome.CONFLICT
         return outcomes
 
-    def get(self, project: str, identifier: UUID) -> Record | None:
+    def get(self, project: str | None, identifier: UUID) -> Record | None:
         source = self._documents([identifier]).get(str(identifier))
-        return _record(source) if source is not None and source["project"] == project else None
+        return _record(source) if source is not None and project in (None, source["project"]) else None
 
     def search(self, query: Query) -> Page:
         search = elastic_queries.search(self._client, self._layout, query).sort("-id")[: query.limit]

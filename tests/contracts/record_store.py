@@ -77,6 +77,7 @@ class RecordStoreContract:
         record = a_record(project="rival")
         self.keep(record)
         assert self.store.get("demo", record.id) is None
+        assert self.store.get(None, record.id) == record
         assert self.found() == []
 
     def test_a_repeated_record_is_a_duplicate_and_stays_one(self):
