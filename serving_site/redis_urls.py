@@ -61,7 +61,7 @@ def parse(url: str) -> Address:
 def cache(url: str, *, prefix: str, connections: int, ca_file: str) -> dict[str, Any]:
     """An entry of Django's CACHES for this Redis; `connections` at most for each process."""
     return {
-        "BACKEND": "django_redis.cache.RedisCache",
+        "BACKEND": "django_prometheus.cache.backends.redis.RedisCache",
         "LOCATION": [url],
         "KEY_PREFIX": prefix,
         "OPTIONS": {
