@@ -128,7 +128,16 @@ def test_another_project_never_hits_what_this_one_asked(infer: Infer, cached: Mo
     assert told(headers) == STORED
 
 
-def test_answers_are_dropped_with_the_version_that_gave_them(infer: Infer, cached: ModelVersion) -> None:
+def test_answers_are_dropped_when_their_version_is_unloaded(infer: Infer, cached: ModelVersion) -> None:
+    infer()
+    assert len(snapshot.answers()) == 1
+    cached.aliases.get().remove(who="tests")
+    cached.retire(who="tests")
+    snapshot.refresh()
+    assert len(snapshot.answers()) == 0
+
+
+def test_answers_are_dropped_at_the_end_of_the_process(infer: Infer, cached: ModelVersion) -> None:
     infer()
     assert len(snapshot.answers()) == 1
     snapshot.close()

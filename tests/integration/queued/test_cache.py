@@ -93,6 +93,12 @@ def test_no_cache_runs_the_model_and_no_store_keeps_nothing(door, cached):
     assert ran(door, ask([1, 2]))[0][0] == HIT
 
 
+def test_who_asks_for_a_fresh_run_gets_one_beside_equal_inputs_of_its_batch(door, cached):
+    ids = [*accepted(door, ask([1, 2])), *accepted(door, ask([1, 2]), Cache_Control="no-cache")]
+    execution.run(ids)
+    assert [told(door, identifier)[0] for identifier in ids] == [MISS, "serving-blueprint; fwd=request"]
+
+
 def test_without_a_cache_nothing_is_said_and_nothing_kept(door, register):
     register("adder", cast.adder())
     assert [status for status, _ in ran(door, ask([1, 2]), ask([1, 2]))] == [None, None]
