@@ -1,6 +1,7 @@
 """`make bench`: measure section by section, keep each as soon as it is done, then write charts and README's page.
 
-QUICK=1 leaves out the peers and README; ONLY=online,queued does some sections; ROUNDS and SECONDS change the windows.
+QUICK=1 leaves out the peers and README; ONLY=online,queued does some sections, AMONG=ours,triton-onnx some of the
+online servers; ROUNDS and SECONDS change the windows.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ def _together(plan: Plan) -> list[bool]:
     contenders: list[Contender] = [Ours(), Ours(without="monitoring"), Ours(without="records")]
     if plan.peers:
         contenders += everybody()
+    contenders = [one for one in contenders if not plan.among or one.name in plan.among]
     print("— starting", flush=True)
     done = []
     with Field(contenders, online.WORKS) as field:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.bench.machine import WORKSHOP, on_core
+from tests.bench.machine import START_S, WORKSHOP, on_core
 
 END_S = 15.0
 
@@ -46,7 +46,7 @@ class Launched:
                 start_new_session=True,
             )
 
-    def wait_until(self, works: Callable[[], bool], *, limit: float = 120.0) -> None:
+    def wait_until(self, works: Callable[[], bool], *, limit: float = START_S) -> None:
         """Ask until `works` says so. Raises `DidNotStart`."""
         end = time.monotonic() + limit
         while time.monotonic() < end and self.process.poll() is None:

@@ -15,6 +15,8 @@ WORKSHOP = ROOT / "var" / "bench"
 CORES = sorted(os.sched_getaffinity(0))
 #: Whoever answers runs on the first core, whoever asks on the second.
 SERVER_CORE, CLIENT_CORE = CORES[0], CORES[-1]
+#: Most seconds a peer may take to train or save its models, and to answer rightly after its start.
+TRAIN_S = START_S = 300.0
 PACKAGES = ("django", "granian", "celery", "onnxruntime", "numpy", "psycopg", "redis", "elasticsearch")
 
 

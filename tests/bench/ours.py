@@ -37,6 +37,8 @@ class Ours(Contender):
         self.label = f"ours, without {without}" if without else "ours"
         self.switched = f"{without} off" if without else ALL_ON
         self.models = models
+        if without:
+            self.works = frozenset(["iris"])
         self._without = without
         self._environment = {
             "BLOCKING_THREADS": str(threads),

@@ -22,6 +22,7 @@ class Plan:
     seconds: float = 2.0
     peers: bool = True
     only: tuple[str, ...] = ()
+    among: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -32,12 +33,16 @@ class Plan:
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Plan:
-    """QUICK, ONLY (names with commas), ROUNDS, SECONDS."""
+    """QUICK; ONLY (sections) and AMONG (servers), names with commas; ROUNDS; SECONDS."""
     quick = environment.get("QUICK", "") not in ("", "0")
-    only = tuple(name.strip() for name in environment.get("ONLY", "").split(",") if name.strip())
     return Plan(
         rounds=int(environment.get("ROUNDS") or (3 if quick else 5)),
         seconds=float(environment.get("SECONDS") or (1 if quick else 2)),
         peers=not quick,
-        only=only,
+        only=_names(environment.get("ONLY", "")),
+        among=_names(environment.get("AMONG", "")),
     )
+
+
+def _names(listed: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in listed.split(",") if name.strip())

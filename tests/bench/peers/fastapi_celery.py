@@ -6,7 +6,6 @@ import contextlib
 import http.client
 import json
 import shutil
-import subprocess
 import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -16,7 +15,7 @@ from tests.bench import closed_loop, programs
 from tests.bench.contenders import Call, json_call
 from tests.bench.launched import Launched
 from tests.bench.machine import WORKSHOP
-from tests.bench.peers.process import FILES, ONE_THREAD
+from tests.bench.peers.process import FILES, ONE_THREAD, fitted
 from tests.bench.works import IRIS
 
 NAME = "fastapi_celery"
@@ -52,16 +51,14 @@ class FastApiCelery:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         programs_of = programs.environment(NAME) / "bin"
-        for file in ("train.py", "fastapi_celery_app.py"):
-            shutil.copy(FILES / file, folder / file)
-        train = [str(programs_of / "python"), "train.py", "."]
-        subprocess.run(train, cwd=folder, check=True, timeout=120, capture_output=True)
+        shutil.copy(FILES / "fastapi_celery_app.py", folder)
+        self._variables["BENCH_MODEL"] = str(fitted(NAME) / "iris.joblib")
         web = [str(programs_of / "uvicorn"), "fastapi_celery_app:api", "--port", str(self.port), "--no-access-log"]
         worker = [str(programs_of / "celery"), "-A", "fastapi_celery_app", "worker", "-c", str(WORKERS), "-l", "ERROR"]
         for name, command in ((NAME, web), (f"{NAME}-worker", worker)):
             self._launched.append(Launched(name, command, core=None, folder=folder, environment=self._variables))
         try:
-            self._launched[0].wait_until(self._answers, limit=60)
+            self._launched[0].wait_until(self._answers)
         except BaseException:
             self.__exit__()
             raise

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from serving_site.stack.server import free_port
 from tests.bench.contenders import Call, json_call
+from tests.bench.machine import TRAIN_S
 from tests.bench.peers.process import WORKS, Peer
 from tests.bench.works import Work, model_file
 
@@ -27,7 +28,7 @@ class MLflow(Peer):
         script = f"{self.file('mlflow_save.py')}.py"
         for work in WORKS:
             save = [self.program("python"), script, str(model_file(work.model)), str(self.folder / work.model)]
-            subprocess.run(save, cwd=self.folder, check=True, timeout=120, capture_output=True)
+            subprocess.run(save, cwd=self.folder, check=True, timeout=TRAIN_S, capture_output=True)
 
     def commands(self) -> Sequence[tuple[Sequence[str], Mapping[str, str]]]:
         options = ["--env-manager", "local", "--host", "127.0.0.1", "--workers", "1"]

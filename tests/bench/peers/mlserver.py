@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Mapping, Sequence
 
 from serving_site.stack.server import free_port
 from tests.bench.contenders import Call, oip_call
-from tests.bench.peers.process import WORKS, Peer
+from tests.bench.peers.process import WORKS, Peer, fitted
 from tests.bench.works import Work, model_file
 
 
@@ -31,20 +30,13 @@ class MLServer(Peer):
         (self.folder / "settings.json").write_text(json.dumps(settings))
         if self._onnx:
             self.file("mlserver_onnx.py")
-        else:
-            train = [self.program("python"), str(self._train()), str(self.folder)]
-            subprocess.run(train, check=True, timeout=120, capture_output=True)
         for work in WORKS:
             place = self.folder / work.model
             place.mkdir()
-            uri = str(model_file(work.model) if self._onnx else self.folder / f"{work.model}.joblib")
+            uri = str(model_file(work.model) if self._onnx else fitted(self.environment) / f"{work.model}.joblib")
             kind = "mlserver_onnx.OnnxModel" if self._onnx else "mlserver_sklearn.SKLearnModel"
             settings_of_model = {"name": work.model, "implementation": kind, "parameters": {"uri": uri}}
             (place / "model-settings.json").write_text(json.dumps(settings_of_model))
-
-    def _train(self) -> str:
-        self.file("train.py")
-        return str(self.folder / "train.py")
 
     def commands(self) -> Sequence[tuple[Sequence[str], Mapping[str, str]]]:
         return [([self.program("mlserver"), "start", str(self.folder)], {"PYTHONPATH": str(self.folder)})]

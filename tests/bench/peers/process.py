@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,13 +11,23 @@ from serving_site.stack.server import free_port
 from tests.bench import programs
 from tests.bench.contenders import Contender
 from tests.bench.launched import Launched
-from tests.bench.machine import SERVER_CORE, WORKSHOP
+from tests.bench.machine import SERVER_CORE, TRAIN_S, WORKSHOP
 from tests.bench.works import FOREST, IRIS, WIDE
 
 FILES = Path(__file__).parent / "files"
 WORKS = (IRIS, FOREST, WIDE)
 #: A peer on one core is not to start a pool of threads for two.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def fitted(environment: str) -> Path:
+    """Where the models are as the peer's own scikit-learn has fitted them; done once."""
+    folder = WORKSHOP / "fitted" / environment
+    if not (folder / "wide.joblib").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        train = [programs.python(environment), str(FILES / "train.py"), str(folder)]
+        subprocess.run(train, check=True, timeout=TRAIN_S, capture_output=True)
+    return folder
 
 
 class Peer(Contender):

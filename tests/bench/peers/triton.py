@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sysconfig
 from pathlib import Path
 
@@ -12,9 +11,9 @@ from tests.bench import programs
 from tests.bench.contenders import Call, Contender, oip_call
 from tests.bench.launched import Launched
 from tests.bench.machine import SERVER_CORE, WORKSHOP
+from tests.bench.peers.process import FILES, fitted
 from tests.bench.works import FOREST, IRIS, SHAPES, WIDE, WIDE_BINARY, Work, model_file
 
-FILES = Path(__file__).parent / "files"
 _CONFIG = """name: "{model}"
 backend: "python"
 max_batch_size: {batch}
@@ -47,8 +46,9 @@ class Triton(Contender):
         packages = venv / "lib" / f"python{sysconfig.get_python_version()}" / "site-packages"
         server = packages / "pytriton" / "tritonserver"
         stub = server / "python_backend_stubs" / sysconfig.get_python_version() / "triton_python_backend_stub"
-        shutil.copy(stub, server / "backends" / "python")
-        self._write_repository(folder, venv)
+        if not (server / "backends" / "python" / stub.name).exists():
+            shutil.copy(stub, server / "backends" / "python")
+        self._write_repository(folder)
         command = [
             str(server / "bin" / "tritonserver"),
             *("--model-repository", str(folder / "models"), "--backend-directory", str(server / "backends")),
@@ -62,18 +62,13 @@ class Triton(Contender):
         for work in (IRIS, FOREST, WIDE, WIDE_BINARY):
             self._launched.wait_until(lambda work=work: self.call(work).is_right(work))  # type: ignore[misc]
 
-    def _write_repository(self, folder: Path, venv: Path) -> None:
-        fitted = folder / "fitted"
-        fitted.mkdir(parents=True)
-        if not self._onnx:
-            train = [str(venv / "bin" / "python"), str(FILES / "train.py"), str(fitted)]
-            subprocess.run(train, check=True, timeout=120, capture_output=True)
+    def _write_repository(self, folder: Path) -> None:
         for model in ("iris", "forest", "wide"):
             place = folder / "models" / model / "1"
             place.mkdir(parents=True)
             shutil.copy(FILES / "triton_model.py", place / "model.py")
             columns, classes = SHAPES[model]
-            file = model_file(model) if self._onnx else fitted / f"{model}.joblib"
+            file = model_file(model) if self._onnx else fitted("triton") / f"{model}.joblib"
             batch = 1024 if model == "wide" else 128
             text = _CONFIG.format(model=model, batch=batch, columns=columns, classes=classes, file=file)
             (place.parent / "config.pbtxt").write_text(text)

@@ -179,7 +179,7 @@ def run_records(plan: Plan, services: Services) -> dict[str, Any]:
     }
 
 
-def _shipped(services: Services, began_with: int, made: int, limit: float = 120.0) -> float:
+def _shipped(services: Services, began_with: int, made: int, limit: float = 300.0) -> float:
     """Records per second between the first and the last that Elasticsearch took."""
     first: tuple[float, int] | None = None
     end = time.monotonic() + limit

@@ -24,7 +24,7 @@ model = None
 def predict(x):
     global model
     if model is None:
-        model = joblib.load("iris.joblib")
+        model = joblib.load(os.environ["BENCH_MODEL"])
     return model.predict_proba(np.array(x)).tolist()
 
 
