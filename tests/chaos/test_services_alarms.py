@@ -65,11 +65,11 @@ def test_alarms_fire_on_faults_and_end_with_them(observed: Services, receiver: R
     servers["elasticsearch"].process.kill()
     lose_a_message(servers["rabbitmq"].url)
     with _calls(observed):
-        fired = watch.until(EXPECTED, limit=240)
+        fired = watch.until(EXPECTED, limit=400)
     observed.stack.start_server("elasticsearch")
     worker.stop()
     worker.start()
-    quiet = watch.until_quiet(EXPECTED, limit=300)
+    quiet = watch.until_quiet(EXPECTED, limit=400)
     print(f"fired after {fired} s, quiet after {quiet} s")
     pages = {name for path, name, status in receiver.heard if path == "/pages" and status == "firing"}
     assert pages >= {"DependencyDown", "ErrorBudgetBurnsFast"}
