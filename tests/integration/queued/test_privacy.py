@@ -15,8 +15,9 @@ from django.utils import timezone
 
 from models_registry import errors, snapshot
 from models_registry.models import ApiKey, RegisteredModel
-from monitoring import recorder, stores
+from monitoring import recorder, spooling, stores
 from monitoring.asked import Erasure, Export
+from monitoring.spool import Reader
 from monitoring.stores.base import Query, StoreUnavailable
 from monitoring.stores.database import DatabaseStore
 from predictions.models import Prediction
@@ -95,10 +96,19 @@ def test_a_protected_output_is_fetched_by_its_client_and_then_goes(adder, door):
     assert str(CANARY + 2).encode() not in bytes(Prediction.objects.get(id=row.id).output)
 
 
-def test_an_online_call_has_its_fields_protected_before_the_spool(adder, door, tmp_path, monkeypatch):
+@pytest.fixture
+def spool(settings, tmp_path):
+    """A spool of its own: its reader."""
+    spooling.close()
+    settings.SPOOL_DIR = tmp_path / "spool"
+    reader = Reader(settings.SPOOL_DIR)
+    yield reader
+    reader.close()
+    spooling.close()
+
+
+def test_an_online_call_has_its_fields_protected_before_the_spool(adder, door, spool):
     protect({names(adder)[0]: "drop", names(adder)[1]: "hash"})
-    spooled: list[bytes] = []
-    monkeypatch.setattr("monitoring.spooling.append", spooled.append)
     secret = ApiKey.issue(adder.model.project, "tests", scopes=["predict"])[1]
     snapshot.refresh()
     tensor = {"name": "input", "shape": [1, 2], "datatype": "FP64", "data": [CANARY, 2.0]}
@@ -111,6 +121,7 @@ def test_an_online_call_has_its_fields_protected_before_the_spool(adder, door, t
         )
         assert status == 200
         assert str(CANARY + 2).encode() in content
+    spooled = [payload for _, payload in spool.batch()]
     assert len(spooled) == 2
     for payload in spooled:
         assert b"hmac:" in payload
