@@ -81,7 +81,11 @@ class Sample(models.Model):
 
 
 class LogRow(models.Model):
-    """One line of the log; the columns are what a search filters on, `document` is the whole of it as JSON."""
+    """One line of the log; the columns are what a search filters on, `document` is the whole of it as JSON.
+
+    Ids are null where the line has none: equality then says that it is in the partial index, which neither database
+    would see otherwise.
+    """
 
     id = models.UUIDField(primary_key=True)
     level = models.PositiveSmallIntegerField()
@@ -89,9 +93,9 @@ class LogRow(models.Model):
     action = models.CharField(max_length=128, blank=True)
     project = models.CharField(max_length=128, blank=True)
     model = models.CharField(max_length=128, blank=True)
-    request_id = models.CharField(max_length=128, blank=True)
-    prediction_id = models.CharField(max_length=128, blank=True)
-    trace_id = models.CharField(max_length=128, blank=True)
+    request_id = models.CharField(max_length=128, null=True)
+    prediction_id = models.CharField(max_length=128, null=True)
+    trace_id = models.CharField(max_length=128, null=True)
     text = models.TextField()
     document = models.TextField()
 
@@ -100,9 +104,11 @@ class LogRow(models.Model):
         verbose_name = "log line"
         # Few lines have these ids, so their indexes cost the others nothing.
         indexes = [
-            models.Index(fields=["request_id"], condition=~models.Q(request_id=""), name="log_request"),
-            models.Index(fields=["prediction_id"], condition=~models.Q(prediction_id=""), name="log_prediction"),
-            models.Index(fields=["trace_id"], condition=~models.Q(trace_id=""), name="log_trace"),
+            models.Index(fields=["request_id"], condition=models.Q(request_id__isnull=False), name="log_request"),
+            models.Index(
+                fields=["prediction_id"], condition=models.Q(prediction_id__isnull=False), name="log_prediction"
+            ),
+            models.Index(fields=["trace_id"], condition=models.Q(trace_id__isnull=False), name="log_trace"),
         ]
 
     def __str__(self) -> str:

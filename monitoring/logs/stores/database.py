@@ -28,7 +28,6 @@ MOST_KEPT = 200_000
 #: Lines added by one process between two looks at whether there are too many.
 _LOOK_EVERY = 5_000
 _PURGED_AT_ONCE = 1000
-_COLUMNS = ("service", "action", "project", "model", "request_id", "prediction_id", "trace_id")
 _FIELDS = {
     "service": "service.name",
     "action": "event.action",
@@ -38,6 +37,8 @@ _FIELDS = {
     "prediction_id": "labels.prediction_id",
     "trace_id": "trace.id",
 }
+#: Columns with an index of their own: few lines have the same value, so no bound is needed.
+_INDEXED = ("request_id", "prediction_id", "trace_id")
 _TEXTS = ("message", "error.type", "error.message", "error.stack_trace", "url.path")
 
 _added = 0
@@ -59,16 +60,14 @@ class DatabaseLogs:
         return _line(found) if found else None
 
     def search(self, query: LogQuery) -> LogPage:
-        rows = _candidates(query)
-        if query.cursor:
-            rows = rows.filter(id__lt=cursors.decode(query.cursor))
+        rows = _between(query)
         with _reachable():
-            boundary = rows.values_list("id", flat=True)[MOST_SCANNED - 1 : MOST_SCANNED].first()
+            boundary = None
+            if not any(getattr(query, name) for name in _INDEXED):
+                boundary = rows.values_list("id", flat=True)[MOST_SCANNED - 1 : MOST_SCANNED].first()
             if boundary is not None:
                 rows = rows.filter(id__gte=boundary)
-            for word in (query.text or "").split():
-                rows = rows.filter(text__icontains=word)
-            found = list(rows.values_list("id", "document")[: query.limit + 1])
+            found = list(_meeting(rows, query).values_list("id", "document")[: query.limit + 1])
         last = found[query.limit - 1][0] if len(found) > query.limit else boundary
         return LogPage(tuple(map(_line, found[: query.limit])), cursors.encode(last) if last is not None else None)
 
@@ -88,17 +87,24 @@ class DatabaseLogs:
             _drop_older(oldest)
 
 
-def _candidates(query: LogQuery) -> QuerySet[LogRow]:
-    """The part of a query that columns answer, newest first."""
+def _between(query: LogQuery) -> QuerySet[LogRow]:
+    """The lines of the query's time, behind its cursor, newest first."""
     rows = LogRow.objects.order_by("-id")
-    named = {name: getattr(query, name) for name in _COLUMNS if getattr(query, name) is not None}
-    if query.level is not None:
-        rows = rows.filter(level__gte=LEVELS[query.level])
+    if query.cursor:
+        rows = rows.filter(id__lt=cursors.decode(query.cursor))
     if query.since is not None:
         rows = rows.filter(id__gte=ids.first_of(query.since))
-    if query.until is not None:
-        rows = rows.filter(id__lt=ids.first_of(query.until))
-    return rows.filter(**named)
+    return rows if query.until is None else rows.filter(id__lt=ids.first_of(query.until))
+
+
+def _meeting(rows: QuerySet[LogRow], query: LogQuery) -> QuerySet[LogRow]:
+    named = {name: getattr(query, name) for name in _FIELDS if getattr(query, name) is not None}
+    rows = rows.filter(**named)
+    if query.level is not None:
+        rows = rows.filter(level__gte=LEVELS[query.level])
+    for word in (query.text or "").split():
+        rows = rows.filter(text__icontains=word)
+    return rows
 
 
 def _add(lines: Sequence[LogLine]) -> list[Outcome]:
@@ -125,7 +131,8 @@ def _add(lines: Sequence[LogLine]) -> list[Outcome]:
 
 
 def _row(line: LogLine) -> LogRow:
-    columns = {name: line.text(field)[:128] for name, field in _FIELDS.items()}
+    columns: dict[str, Any] = {name: line.text(field)[:128] for name, field in _FIELDS.items()}
+    columns.update({name: columns[name] or None for name in _INDEXED})
     return LogRow(
         id=line.id,
         level=LEVELS[line.text("log.level")],
