@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from monitoring import guards, health, metrics
+from monitoring import guards, health, metrics, probing
 from monitoring.breaker import Breaker, Circuit
 from monitoring.guards import Guard
 from monitoring.health import Part, State
@@ -133,7 +133,7 @@ def test_a_prober_opens_the_circuit_closes_it_and_tells_health_without_a_wait() 
 
 
 def test_a_service_that_hangs_is_down_before_its_question_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monitoring.probing.LIMIT_S", 0.1)
+    monkeypatch.setattr(probing, "LIMIT_S", 0.1)
     service = Service()
     prober = Prober("somewhere", service.ask)
     prober.start()
