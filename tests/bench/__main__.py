@@ -10,10 +10,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from serving_site.stack.server import ServerMissing
-from tests.bench import growth, machine, page, programs, results, works
+from tests.bench import figures, growth, machine, page, programs, works
 from tests.bench.contenders import Contender
 from tests.bench.field import Field
 from tests.bench.ours import Ours
@@ -71,7 +72,7 @@ def _together(plan: Plan) -> list[bool]:
         if plan.wants("online"):
             done.append(_section(plan, "online", lambda: online.run(plan, field)))
         if plan.wants("latency"):
-            rates = results.read(plan.folder, "online")
+            rates = figures.read(plan.folder, "online")
             done.append(_section(plan, "latency", lambda: latency.run(plan, field, rates)))
     return done
 
@@ -83,7 +84,7 @@ def _services(plan: Plan) -> list[bool]:
     print("— starting PostgreSQL, RabbitMQ, Redis, Elasticsearch and our processes", flush=True)
     try:
         with services.started() as stack:
-            return [_section(plan, name, lambda name=name: SERVICES[name](plan, stack)) for name in wanted]  # type: ignore[misc]
+            return [_section(plan, name, partial(SERVICES[name], plan, stack)) for name in wanted]
     except ServerMissing as missing:
         print(f"  left out: {missing}", file=sys.stderr, flush=True)
         return [False]
@@ -91,7 +92,7 @@ def _services(plan: Plan) -> list[bool]:
 
 def _apart(plan: Plan) -> list[bool]:
     wanted = {name: run for name, run in APART.items() if plan.wants(name)}
-    return [_section(plan, name, lambda run=run: run(plan)) for name, run in wanted.items()]  # type: ignore[misc]
+    return [_section(plan, name, partial(run, plan)) for name, run in wanted.items()]
 
 
 def _section(plan: Plan, name: str, run: Callable[[], dict[str, Any]]) -> bool:
@@ -103,7 +104,7 @@ def _section(plan: Plan, name: str, run: Callable[[], dict[str, Any]]) -> bool:
     except Exception as error:
         print(f"  {name} broke: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         return False
-    results.write(plan.folder, name, document, took_s=time.monotonic() - begun)
+    figures.write(plan.folder, name, document, took_s=time.monotonic() - begun)
     print(f"  {time.monotonic() - begun:.0f} s", flush=True)
     return True
 

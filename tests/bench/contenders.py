@@ -61,6 +61,9 @@ class Contender:
     def call(self, work: Work) -> Call:
         raise NotImplementedError
 
+    def is_right(self, work: Work) -> bool:
+        return self.call(work).is_right(work)
+
     def facts(self) -> dict[str, str]:
         return {"label": self.label, "runtime": self.runtime, "switched": self.switched}
 

@@ -18,11 +18,11 @@ from typing import Any
 from tests.bench import works
 from tests.bench.closed_loop import Load, parsed
 from tests.bench.field import interleaved
+from tests.bench.figures import loads_row
 from tests.bench.launched import freeze, thaw
 from tests.bench.machine import CLIENT_CORE, SERVER_CORE, WORKSHOP, on_core
 from tests.bench.ours import fresh_folder
 from tests.bench.plan import Plan, from_environment
-from tests.bench.results import loads_row
 from tests.bench.works import IRIS, model_file
 from tests.running import ROOT, Server, clean_environment, prepared_folder
 

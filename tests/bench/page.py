@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.bench import charts, results
+from tests.bench import charts, figures
 from tests.bench.machine import ROOT
 from tests.bench.plan import KEPT
 from tests.bench.targets import TARGETS, Measured, Target
@@ -23,7 +23,7 @@ NOTES = "notes.md"
 
 def measured(folder: Path) -> dict[str, dict[str, Any]]:
     """Every section that was ever run into this folder."""
-    return {name: document for name in SECTIONS if (document := results.read(folder, name))}
+    return {name: document for name in SECTIONS if (document := figures.read(folder, name))}
 
 
 def text(folder: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import charts, closed_loop, open_loop, page, plan, results, targets
+from tests.bench import charts, closed_loop, figures, open_loop, page, plan, targets
 from tests.bench.open_loop import OpenLoop
 from tests.bench.sections import profiles
 
@@ -129,7 +129,7 @@ def test_what_is_switched_off_costs_its_share() -> None:
 
 
 def test_the_chapter_tells_what_was_measured_and_what_is_missing(tmp_path: Path) -> None:
-    results.write(tmp_path, "online", _online(("ours", 1234.0), ("triton-onnx", 1000.0)), took_s=1)
+    figures.write(tmp_path, "online", _online(("ours", 1234.0), ("triton-onnx", 1000.0)), took_s=1)
     text = page.text(tmp_path)
     assert "| iris | 16 | OURS | all on | 1,234 | 1 | 2 | 3 |" in text
     assert (

@@ -8,6 +8,7 @@ import json
 import shutil
 import time
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from serving_site.stack.server import free_port
@@ -114,7 +115,7 @@ class FastApiCelery:
         with self._redis() as client:
             client.flushdb()
 
-    def _redis(self):  # type: ignore[no-untyped-def]
+    def _redis(self) -> Any:
         import redis
 
         return redis.Redis.from_url(self._backend)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from serving_site.stack.server import free_port
@@ -59,7 +60,7 @@ class Peer(Contender):
             settings = {**ONE_THREAD, **self.variables(), **variables}
             self._launched.append(Launched(name, command, core=SERVER_CORE, folder=self.folder, environment=settings))
         for work in WORKS:
-            self._launched[0].wait_until(lambda work=work: self.call(work).is_right(work))  # type: ignore[misc]
+            self._launched[0].wait_until(partial(self.is_right, work))
 
     def stop(self) -> None:
         for launched in self._launched:

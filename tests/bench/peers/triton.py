@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sysconfig
+from functools import partial
 from pathlib import Path
 
 from serving_site.stack.server import free_port
@@ -60,7 +61,7 @@ class Triton(Contender):
         environment["PYTHONHOME"] = sysconfig.get_config_var("prefix")
         self._launched = Launched(self.name, command, core=SERVER_CORE, folder=folder, environment=environment)
         for work in (IRIS, FOREST, WIDE, WIDE_BINARY):
-            self._launched.wait_until(lambda work=work: self.call(work).is_right(work))  # type: ignore[misc]
+            self._launched.wait_until(partial(self.is_right, work))
 
     def _write_repository(self, folder: Path) -> None:
         for model in ("iris", "forest", "wide"):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from tests.bench import closed_loop, results
+from tests.bench import closed_loop, figures
 from tests.bench.closed_loop import Load
 from tests.bench.field import interleaved
 from tests.bench.ours import ALL_ON, Ours
@@ -24,11 +25,11 @@ def run(plan: Plan) -> dict[str, Any]:
         def measure(count: int) -> Load:
             return closed_loop.load(call, connections=count, seconds=plan.seconds)
 
-        found = interleaved(plan.rounds, [(str(count), lambda count=count: measure(count)) for count in COUNTS])
+        found = interleaved(plan.rounds, [(str(count), partial(measure, count)) for count in COUNTS])
     finally:
         server.stop()
     rows = [
-        results.loads_row(loads, work=IRIS.name, connections=int(count), contender="ours")
+        figures.loads_row(loads, work=IRIS.name, connections=int(count), contender="ours")
         for count, loads in found.items()
     ]
     for row in rows:

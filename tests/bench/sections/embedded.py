@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.bench import queued, results
+from tests.bench import figures, queued
 from tests.bench.ours import ALL_ON, fresh_folder
 from tests.bench.plan import Plan
 
@@ -19,10 +19,10 @@ def run(plan: Plan) -> dict[str, Any]:
         queued.submit(server, clients=CLIENTS, seconds=1)
         waits = queued.waits(server)
         print(f"  Prefer: wait {waits}", flush=True)
-        figures = [queued.submit(server, clients=CLIENTS, seconds=seconds) for _ in range(plan.rounds)]
-    each = [figure.completed_per_s for figure in figures]
-    row = results.medians(figures, contender="ours", clients=CLIENTS, completed_each=each)
-    row["refused"] = sum(figure.refused for figure in figures)
+        runs = [queued.submit(server, clients=CLIENTS, seconds=seconds) for _ in range(plan.rounds)]
+    each = [one.completed_per_s for one in runs]
+    row = figures.medians(runs, contender="ours", clients=CLIENTS, completed_each=each)
+    row["refused"] = sum(one.refused for one in runs)
     print(f"  accepted {row['accepted_per_s']}/s, completed {row['completed_per_s']}/s", flush=True)
     switched = f"{ALL_ON}, synchronous=FULL"
     return {"rounds": plan.rounds, "seconds": seconds, "switched": switched, "rows": [row], "wait": waits}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from tests.bench import open_loop, results
+from tests.bench import figures, open_loop
 from tests.bench.field import Field, interleaved
 from tests.bench.open_loop import Latency
 from tests.bench.plan import Plan
@@ -24,11 +25,11 @@ def run(plan: Plan, field: Field, online: dict[str, Any]) -> dict[str, Any]:
         with field.alone(name):
             return open_loop.load(calls[name], rate=rate, seconds=plan.seconds)
 
-    work = [(str(at), lambda one=one: measure(one[0], one[2])) for at, one in enumerate(asked)]
+    work = [(str(at), partial(measure, one[0], one[2])) for at, one in enumerate(asked)]
     found = interleaved(min(3, plan.rounds), work)
     rows = []
     for at, (name, share, _, beside) in enumerate(asked):
-        row = results.medians(found[str(at)], contender=name, share=share, beside=beside)
+        row = figures.medians(found[str(at)], contender=name, share=share, beside=beside)
         rows.append(row)
         print(f"  {name} at {row['asked_rate']:.0f}/s: p50 {row['p50_ms']} ms, p99 {row['p99_ms']} ms", flush=True)
     return {"rounds": min(3, plan.rounds), "seconds": plan.seconds, "contenders": field.facts(), "rows": rows}

@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from tests.bench import queued, results
+from tests.bench import figures, queued
 from tests.bench.plan import Plan
 from tests.bench.sections.services import CLIENTS
 from tests.services import Services
@@ -27,7 +27,7 @@ def run(plan: Plan, services: Services) -> dict[str, Any]:
     _fill(queued.database_url(services), rows)
     queued.submit(services, clients=CLIENTS, seconds=1)
     after = [queued.submit(services, clients=CLIENTS, seconds=SECONDS) for _ in range(rounds)]
-    found = [results.medians(before, ledger_rows=0), results.medians(after, ledger_rows=rows)]
+    found = [figures.medians(before, ledger_rows=0), figures.medians(after, ledger_rows=rows)]
     for row in found:
         print(f"  {row['ledger_rows']} rows before: completed {row['completed_per_s']}/s", flush=True)
     return {"rounds": rounds, "seconds": SECONDS, "rows": found}

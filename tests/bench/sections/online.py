@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from tests.bench import closed_loop, results
+from tests.bench import closed_loop, figures
 from tests.bench.closed_loop import Load
 from tests.bench.field import Field, interleaved
 from tests.bench.plan import Plan
@@ -29,9 +30,9 @@ def run(plan: Plan, field: Field) -> dict[str, Any]:
             with field.alone(name):
                 return closed_loop.load(calls[name], connections=connections, seconds=plan.seconds)
 
-        found = interleaved(plan.rounds, [(name, lambda name=name: measure(name)) for name in calls])
+        found = interleaved(plan.rounds, [(name, partial(measure, name)) for name in calls])
         for name, loads in found.items():
-            row = results.loads_row(loads, work=work.name, connections=connections, contender=name)
+            row = figures.loads_row(loads, work=work.name, connections=connections, contender=name)
             rows.append(row)
             print(f"  {work.name}, {connections} connections, {name}: {row['rate']:.0f}/s", flush=True)
     return {

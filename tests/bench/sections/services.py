@@ -6,13 +6,14 @@ import contextlib
 import shutil
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from serving_site.stack import processes
 from serving_site.stack.processes import Process
 from serving_site.stack.server import discard, free_port
-from tests.bench import closed_loop, queued, results
+from tests.bench import closed_loop, figures, queued
 from tests.bench.field import SETTLE_S, interleaved
 from tests.bench.launched import below, freeze, thaw
 from tests.bench.machine import CLIENT_CORE, SERVER_CORE, WORKSHOP
@@ -72,10 +73,10 @@ def run_queued(plan: Plan, services: Services) -> dict[str, Any]:
                 work[NAME] = lambda: _beside(services, peer, seconds)
         found = interleaved(plan.rounds, list(work.items()))
     rows = []
-    for name, figures in found.items():
-        each = [figure.completed_per_s for figure in figures]
-        row = results.medians(figures, contender=name, clients=CLIENTS, completed_each=each)
-        row["refused"] = sum(figure.refused for figure in figures)
+    for name, runs in found.items():
+        each = [one.completed_per_s for one in runs]
+        row = figures.medians(runs, contender=name, clients=CLIENTS, completed_each=each)
+        row["refused"] = sum(one.refused for one in runs)
         rows.append(row)
         print(f"  {name}: accepted {row['accepted_per_s']}/s, completed {row['completed_per_s']}/s", flush=True)
     facts = {
@@ -121,12 +122,12 @@ def run_processes(plan: Plan, services: Services) -> dict[str, Any]:
             time.sleep(SETTLE_S)
             return closed_loop.load(calls[name], connections=16, seconds=max(plan.seconds, 2), core=None)
 
-        found = interleaved(plan.rounds, [(name, lambda name=name: measure(name)) for name in pairs])
+        found = interleaved(plan.rounds, [(name, partial(measure, name)) for name in pairs])
     finally:
         for web in pairs.values():
             thaw(web.pid)
             web.stop()
-    rows = [results.loads_row(loads, work=HEAVY.name, contender=name) for name, loads in found.items()]
+    rows = [figures.loads_row(loads, work=HEAVY.name, contender=name) for name, loads in found.items()]
     for row in rows:
         print(f"  {row['contender']}: {row['rate']}/s", flush=True)
     return {"rounds": plan.rounds, "rows": rows, "switched": ALL_ON, "p50_of_one_call_ms": _one_call(services)}
@@ -157,7 +158,7 @@ def _one_call(services: Services) -> float:
         began = time.perf_counter()
         call.answer()
         took.append((time.perf_counter() - began) * 1000)
-    return results.rounded(sorted(took)[len(took) // 2])
+    return figures.rounded(sorted(took)[len(took) // 2])
 
 
 def run_records(plan: Plan, services: Services) -> dict[str, Any]:
@@ -174,8 +175,8 @@ def run_records(plan: Plan, services: Services) -> dict[str, Any]:
         thaw(keeper)
         rates.append(_shipped(services, began_with, made))
         print(f"  {made} records at {rates[-1]:.0f}/s", flush=True)
-    return {"rounds": len(rates), "rates": [results.rounded(rate) for rate in rates], "rows": []} | {
-        "rate": results.rounded(sorted(rates)[len(rates) // 2])
+    return {"rounds": len(rates), "rates": [figures.rounded(rate) for rate in rates], "rows": []} | {
+        "rate": figures.rounded(sorted(rates)[len(rates) // 2])
     }
 
 
