@@ -117,7 +117,7 @@ def test_an_online_call_has_its_fields_protected_before_the_spool(adder, door, s
             application,
             "/v2/models/adder/infer",
             json.dumps({"inputs": [tensor]}).encode(),
-            {"Authorization": f"Bearer {secret}", "X-Subject-ID": "ada"},
+            {"Authorization": f"Bearer {secret}", "X-Subject-ID": "ada@example.org"},
         )
         assert status == 200
         assert str(CANARY + 2).encode() in content
@@ -128,7 +128,7 @@ def test_an_online_call_has_its_fields_protected_before_the_spool(adder, door, s
         assert CANARY.hex().encode() not in payload
         assert str(CANARY).encode() not in payload
         assert struct.pack("<d", CANARY) not in payload
-        assert b"ada" not in payload.replace(b"adder", b"")
+        assert b"ada@" not in payload
 
 
 def test_a_field_the_model_does_not_have_cannot_be_protected(adder):
