@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from tests.bench import works
@@ -111,7 +112,7 @@ def run(plan: Plan) -> dict[str, Any]:
             servers.append((grown, ready_s))
         found = interleaved(
             plan.rounds,
-            [(str(one.registered), lambda one=one: _alone(servers, one, plan.seconds)) for one, _ in servers],
+            [(str(one.registered), partial(_alone, servers, one, plan.seconds)) for one, _ in servers],
         )
         rows = [
             loads_row(
@@ -148,7 +149,9 @@ def _slower(found: dict[str, list[Load]]) -> dict[str, float]:
     few, many = found[str(SIZES[0][0])], found[str(SIZES[-1][0])]
 
     def per_cent(figure: str) -> float:
-        ratios = [getattr(one, figure) / getattr(other, figure) for one, other in zip(many, few, strict=True)]
+        ratios: list[float] = [
+            getattr(one, figure) / getattr(other, figure) for one, other in zip(many, few, strict=True)
+        ]
         return round(100 * (statistics.median(ratios) - 1), 1)
 
     return {"p50": per_cent("p50_ms"), "p99": per_cent("p99_ms")}
