@@ -46,7 +46,7 @@ class Profile:
         total, own = Counter[str](), Counter[str]()
         for stack, seen in self.stacks.items():
             own[stack[-1]] += seen
-            for function in set(stack):
+            for function in dict.fromkeys(stack):
                 total[function] += seen
         return [
             {
