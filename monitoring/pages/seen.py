@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 #: Records of a list at the end of a page.
 MOST_RECORDS = 12
+#: Seconds a page waits for its turn to ask the record store.
+PATIENCE_S = 10.0
 AWAY = "The record store does not answer, so charts of records are empty; nothing is lost, and this page tries again."
 NO_PROJECT = "There is no project yet. Publish a model to begin."
 
@@ -86,26 +88,39 @@ class Seen:
 
 
 class Remembered:
-    """A few answers for a few seconds, in this process."""
+    """A few answers for a few seconds, in this process; at most two are being read, however many people look."""
 
     def __init__(self, most: int = 64) -> None:
         self._most = most
         self._lock = threading.Lock()
+        self._reading = threading.BoundedSemaphore(2)
         self._known: dict[str, tuple[float, Any]] = {}
 
     def get(self, key: str, read: Callable[[], Any], *, keep_s: float) -> Any:
-        """What is remembered under `key`, or what `read` says now."""
+        """What is remembered under `key`, or what `read` says now. Raises `StoreUnavailable` after a long wait."""
+        if (found := self._find(key)) is not None:
+            return found
+        if not self._reading.acquire(timeout=PATIENCE_S):
+            raise StoreUnavailable("others are still reading")
+        try:
+            # Whoever held the turn before may have read the same.
+            if (found := self._find(key)) is None:
+                self._keep(key, found := read(), keep_s)
+        finally:
+            self._reading.release()
+        return found
+
+    def _find(self, key: str) -> Any:
         with self._lock:
             until, found = self._known.get(key, (0.0, None))
-        if time.monotonic() < until:
-            return found
-        found = read()
+        return found if time.monotonic() < until else None
+
+    def _keep(self, key: str, found: Any, keep_s: float) -> None:
         with self._lock:
+            self._known.pop(key, None)
             while len(self._known) >= self._most:
                 del self._known[next(iter(self._known))]
-            self._known.pop(key, None)
             self._known[key] = time.monotonic() + keep_s, found
-        return found
 
     def clear(self) -> None:
         with self._lock:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 from monitoring import metrics
 from monitoring.pages import sheet
 from monitoring.pages.history import History, Said, quantile
+from monitoring.pages.seen import Remembered
 from monitoring.pages.sheet import Axis, Series
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -96,3 +100,30 @@ def test_numbers_are_written_as_people_read_them():
     assert sheet.share(1, 0) == "0 %"
     assert sheet.bins((0.0, 0.05, 0.1)) == ["0.000 – 0.050", "0.050 – 0.100"]
     assert sheet.bins((100.0, 200.0, 300.0)) == ["100 – 200", "200 – 300"]
+
+
+def test_many_who_look_at_once_ask_once():
+    remembered, asked, gate = Remembered(), [], threading.Barrier(6)
+
+    def read() -> str:
+        asked.append(1)
+        time.sleep(0.05)
+        return "figures"
+
+    def look(_: int) -> str:
+        gate.wait(10)
+        return remembered.get("key", read, keep_s=60)
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(look, range(6))) == {"figures"}
+    # Two may read at the same time; nobody reads after them.
+    assert len(asked) <= 2
+
+
+def test_only_so_many_answers_are_remembered_and_each_for_its_time():
+    remembered = Remembered(most=2)
+    for key in ("a", "b", "c"):
+        remembered.get(key, key.upper, keep_s=60)
+    assert remembered.get("c", lambda: "new", keep_s=60) == "C"
+    assert remembered.get("a", lambda: "new", keep_s=0) == "new"
+    assert remembered.get("a", lambda: "newer", keep_s=60) == "newer"
