@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 MOST_COUNTS = 10_000
 #: Records a stream has in memory at once.
 STREAMED = 1_000
+#: Seconds for one page of a stream.
+PATIENCE_S = 30.0
 #: Statuses of one bulk item that say "not now": the source keeps the record and tries again.
 #: 403 is an index that takes no writes at the moment: it is being moved, or the disk is full.
 _LATER = {403, 404, 408, 429, 500, 502, 503, 504}
@@ -170,7 +172,7 @@ class ElasticStore:
 
     def stream(self, query: Query) -> Iterator[dict[str, Any]]:
         # By id, not by a point in time: it holds nothing open, and an index may be rebuilt meanwhile.
-        search = elastic_queries.search(self._client, self._layout, query).sort("id")[:STREAMED]
+        search = self._patient(query)[:STREAMED]
         found = self._hits(search)
         while found:
             for hit in found:
@@ -180,7 +182,7 @@ class ElasticStore:
 
     def remove(self, query: Query) -> int:
         removed = 0
-        search = elastic_queries.search(self._client, self._layout, query).sort("id").source(False)[:STREAMED]
+        search = self._patient(query).source(False)[:STREAMED]
         while True:
             self.refresh()
             found = self._hits(search)
@@ -193,6 +195,11 @@ class ElasticStore:
             if any(status not in (200, 404) for status in statuses):
                 raise StoreUnavailable(f"the cluster did not delete: {sorted(set(statuses))}")
             removed += statuses.count(200)
+
+    def _patient(self, query: Query) -> dsl.Search[Any]:
+        """Oldest first, for who works through everything: nobody waits for one page of it."""
+        client = self._client.options(request_timeout=PATIENCE_S)
+        return elastic_queries.search(client, self._layout, query).sort("id").extra(timeout=f"{PATIENCE_S:.0f}s")
 
     def _hits(self, search: dsl.Search[Any]) -> list[dict[str, Any]]:
         with judged():

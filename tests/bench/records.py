@@ -88,11 +88,11 @@ def _measure(name: str, store: Any, count: int, times: int, *, settle: Callable[
     print("| search | p50, ms | p95, ms | found |\n|---|---:|---:|---:|")
     everything: list[float] = []
     for label, search in searches(store).items():
-        search()  # the first one opens files
+        _answered(search)  # the first one opens files
         took, found = [], 0
         for _ in range(times):
             before = time.perf_counter()
-            found = search()
+            found = _answered(search)
             took.append((time.perf_counter() - before) * 1000)
         everything += took if not label.startswith("*") else []
         print(f"| {label.lstrip('*')} | {statistics.median(took):.1f} | {_p95(took):.1f} | {found:,} |", flush=True)
@@ -150,6 +150,17 @@ def _export(store: Any, form: str, count: int) -> str:
         most = max(most, _resident())
     seconds = time.perf_counter() - began
     return f"| {form} | {seconds:.0f} | {count / seconds:,.0f} | {octets / 1e6:,.0f} | {before:.0f} | {most:.0f} |"
+
+
+def _answered(search: Callable[[], int]) -> int:
+    """What it finds; a search that is given up is made again, and the time counts."""
+    from monitoring.stores.base import StoreUnavailable
+
+    while True:
+        try:
+            return search()
+        except StoreUnavailable as error:
+            print(f"given up: {str(error)[:100]}", file=sys.stderr)
 
 
 def _p95(took: list[float]) -> float:
