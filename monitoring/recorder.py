@@ -222,8 +222,11 @@ class RecorderThread:
     So a record is found well within two seconds of its answer, without a wake-up per call on the online path.
     """
 
-    def __init__(self, name: str, sources: Sequence[Source], *, interval: float = INTERVAL_S) -> None:
+    def __init__(
+        self, name: str, sources: Sequence[Source], *, interval: float = INTERVAL_S, courtesy: Courtesy | None = None
+    ) -> None:
         self.name = name
+        self._courtesy = courtesy
         self._recorder: Recorder | None = None
         self._sources = sources
         self._ticker = Ticker(name, interval, self._round)
@@ -245,7 +248,7 @@ class RecorderThread:
 
     def _round(self) -> None:
         if self._recorder is None:
-            self._recorder = Recorder(stores.open_store(), self._sources, dead=dead_file())
+            self._recorder = Recorder(stores.open_store(), self._sources, dead=dead_file(), courtesy=self._courtesy)
         self._recorder.round()
 
 

@@ -51,6 +51,8 @@ class Gate:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        #: Predictions accepted by this process since it began.
+        self.accepted = 0
         self._sample = Sample()
         self._since: Counter[tuple[int, str]] = Counter()
         self._newest: UUID | None = None
@@ -86,6 +88,7 @@ class Gate:
     def count(self, version: Version) -> None:
         """One prediction of this version was accepted here."""
         with self._lock:
+            self.accepted += 1
             self._since[version.project_id, version.model] += 1
 
     def sample(self) -> None:

@@ -62,7 +62,7 @@ def accept(principal: Principal, environ: Mapping[str, Any], read: Read, *, mode
     began = time.monotonic()
     limit_s = settings.SERVING["REQUEST_LIMIT_S"]
     body = bodies.body_of(environ, read, settings.SERVING["QUEUED_BODY_LIMIT"])
-    with places.of_large_body(len(body)):
+    with places.of_large_body(len(body)), submission.TURN:
         wish = replicate.parse(body, model=model)
     said = {name: environ[key] for key, name in _MANNERS.items() if key in environ}
     manner = replicate.manner(said, default_wait_s=limit_s)
@@ -142,11 +142,12 @@ def _accepted(asked: submission.Asked, base: str, accepted: Accepted, draft: Dra
 
 
 def _shown(sight: Sight, base: str, accepted: Accepted, *, status: int = 201, waited: bool = False) -> Answer:
-    queue = _queue(sight, max(1, GATE.open())) if sight.status == "starting" else None
-    headers = [_JSON, ("X-Prediction-ID", str(sight.id)), *_cache_status(sight)]
-    if accepted.replayed:
-        headers.append(("Idempotency-Replayed", "true"))
-    return Answer(status, headers, replicate.show(sight, base=base, queue=queue, as_waiting=waited))
+    with submission.TURN:
+        queue = _queue(sight, max(1, GATE.open())) if sight.status == "starting" else None
+        headers = [_JSON, ("X-Prediction-ID", str(sight.id)), *_cache_status(sight)]
+        if accepted.replayed:
+            headers.append(("Idempotency-Replayed", "true"))
+        return Answer(status, headers, replicate.show(sight, base=base, queue=queue, as_waiting=waited))
 
 
 def _cache_status(sight: Sight) -> list[tuple[str, str]]:

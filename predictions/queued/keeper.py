@@ -13,13 +13,18 @@ from django.utils import timezone
 
 from models_registry.models import ModelVersion, RegisteredModel
 from models_registry.runtime.signature import Signature
-from monitoring import metrics, stores
+from monitoring import metrics, spooling, stores
+from monitoring.courtesy import Load
 from monitoring.records import Record
 from monitoring.stores.base import Query
 from predictions import protection
 from predictions.queued import aftermath, nudges, recording, scrubbing, sweeps
+from predictions.queued.admission import GATE
 
 logger = logging.getLogger(__name__)
+
+#: Ended rows of this process without a record at which its recorder, at half of them, stops giving way to requests.
+MOST_OWED = 100_000
 
 
 def keep() -> None:
@@ -83,6 +88,15 @@ class Rows:
 
     name = "ledger"
 
+    def __init__(self) -> None:
+        self._marked = 0
+
+    def load(self) -> Load:
+        """What the recorder gives way to: requests that this process accepts, until many of them lack their record."""
+        return Load(
+            lambda: spooling.appended() + GATE.accepted, lambda: max(0, GATE.accepted - self._marked) / MOST_OWED
+        )
+
     def batch(self, limit: int) -> list[tuple[UUID, Record]]:
         return [
             (row.id, recording.record_of(row, _signature(row.version_id), protection.guard_of_row(row.version_id)))
@@ -91,6 +105,7 @@ class Rows:
 
     def mark(self, tokens: Sequence[UUID]) -> None:
         sweeps.mark_recorded(tokens)
+        self._marked += len(tokens)
         scrubbing.scrub_inputs(tokens)
         _count_work(recorded=len(tokens))
 

@@ -7,6 +7,7 @@ the prediction it asks for exists, whatever has become of its alias, its version
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,10 @@ GROUP_BYTES = 16 * 2**20
 SILENT_S = 3.0
 #: A deadlock or a failed serialization rolled everything back: so often the group is tried in all.
 TRIES = 3
+#: Had by the one request that computes (parses, validates, writes its answer out), never while it waits for anything.
+#: The interpreter runs one thread at a time anyway; without this all requests that have arrived compete for it with the
+#: threads that commit, run and record, which then have one share among a hundred.
+TURN = threading.Lock()
 _AGAIN = {"40001", "40P01"}
 #: Class of what PostgreSQL says when it goes down, perhaps within a commit.
 _SHUT_DOWN = "57P"
@@ -63,8 +68,9 @@ def submit(asked: Asked, *, identifier: UUID, timeout: float) -> tuple[Accepted,
     `OutcomeUnknown` naming the id when no answer came within `timeout` seconds.
     """
     try:
-        route = choose(asked.principal, asked.wish)
-        draft = _admitted(asked, route, identifier)
+        with TURN:
+            route = choose(asked.principal, asked.wish)
+            draft = _admitted(asked, route, identifier)
     except errors.Forbidden:
         raise
     except errors.DomainError:
