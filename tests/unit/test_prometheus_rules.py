@@ -15,7 +15,7 @@ import yaml
 from models_registry import errors
 from monitoring import metrics
 from serving_site import api
-from serving_site.stack import prometheus
+from serving_site.stack import alertmanager, prometheus
 from serving_site.stack.prometheus import HOME
 
 TESTS = sorted((HOME / "tests").glob("*.yml"))
@@ -210,6 +210,27 @@ def test_the_stack_scrapes_the_same_jobs_by_the_same_rules(tmp_path: Path) -> No
     assert jobs["rabbitmq-queues"]["static_configs"] == [{"targets": ["127.0.0.1:2"]}]
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(made))
     promtool("check", "config", tmp_path / "prometheus.yml")
+
+
+def test_the_stacks_prometheus_tells_its_alertmanager() -> None:
+    made = prometheus.configuration({"alertmanager": ["127.0.0.1:4"]})
+    assert made["alerting"] == {"alertmanagers": [{"static_configs": [{"targets": ["127.0.0.1:4"]}]}]}
+    assert [job["job_name"] for job in made["scrape_configs"]] == ["alertmanager"]
+    assert "alerting" not in prometheus.configuration({"web": ["127.0.0.1:1"]})
+
+
+def test_the_stacks_alertmanager_has_the_shipped_routes_and_another_receiver_or_none() -> None:
+    shipped = yaml.safe_load((HOME / "alertmanager.yml").read_text())
+    quiet = alertmanager.configuration(receiver="", times_faster=1)
+    assert (quiet["route"], quiet["inhibit_rules"]) == (shipped["route"], shipped["inhibit_rules"])
+    assert quiet["receivers"] == [{"name": "pages"}, {"name": "tickets"}]
+    told = alertmanager.configuration(receiver="http://127.0.0.1:5", times_faster=30)
+    assert [one["webhook_configs"][0]["url"] for one in told["receivers"]] == [
+        "http://127.0.0.1:5/pages",
+        "http://127.0.0.1:5/tickets",
+    ]
+    route = told["route"]
+    assert (route["group_wait"], route["group_interval"], route["routes"][0]["repeat_interval"]) == ("1s", "4s", "120s")
 
 
 @needs_promtool
