@@ -17,7 +17,7 @@ from monitoring import sampling, working
 from monitoring.background import Background, fresh_connection
 from predictions import queued
 from predictions.queued import ledger
-from serving_site import memory, probes, processes
+from serving_site import housekeeping, memory, probes, processes
 from serving_site.celery import CeleryThread
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def backgrounds() -> list[Background]:
     own += probes.background()
     for role in ("web", "worker", "keeper"):
         own += queued.background(role)
-    return [*own, sampling.background("server"), *celery_threads()]
+    return [*own, sampling.background("server"), housekeeping.background(), *celery_threads()]
 
 
 def celery_threads() -> list[Background]:
