@@ -13,7 +13,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from serving_site.stack.server import ServerMissing
 from tests.bench import figures, growth, machine, page, programs, works
 from tests.bench.contenders import Contender
 from tests.bench.field import Field
@@ -85,8 +84,8 @@ def _services(plan: Plan) -> list[bool]:
     try:
         with services.started() as stack:
             return [_section(plan, name, partial(SERVICES[name], plan, stack)) for name in wanted]
-    except ServerMissing as missing:
-        print(f"  left out: {missing}", file=sys.stderr, flush=True)
+    except Exception as error:
+        print(f"  left out, the stack broke: {type(error).__name__}: {error}"[:2000], file=sys.stderr, flush=True)
         return [False]
 
 
@@ -102,7 +101,8 @@ def _section(plan: Plan, name: str, run: Callable[[], dict[str, Any]]) -> bool:
     try:
         document = run()
     except Exception as error:
-        print(f"  {name} broke: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        said = getattr(error, "stderr", None) or ""
+        print(f"  {name} broke: {type(error).__name__}: {error} {said[-1000:]}", file=sys.stderr, flush=True)
         return False
     figures.write(plan.folder, name, document, took_s=time.monotonic() - begun)
     print(f"  {time.monotonic() - begun:.0f} s", flush=True)
