@@ -56,9 +56,7 @@ UNFOLD: dict[str, Any] = {
                     _watch("Prediction analysis", "bar_chart", "predictions"),
                     _watch("Performance", "speed", "performance"),
                     _watch("Errors", "error", "errors"),
-                    _item(
-                        "Records", "manage_search", "admin:monitoring_recordrow_changelist", "monitoring.view_recordrow"
-                    ),
+                    _item("Records", "manage_search", "record-page", "monitoring.view_recordrow"),
                     _item("Log", "subject", "log-page", "monitoring.view_logrow"),
                     _watch("Status", "check_circle", "status"),
                 ],
