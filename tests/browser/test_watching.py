@@ -92,9 +92,10 @@ def test_a_click_on_a_spike_leads_to_its_records(page: Page) -> None:
         " const bar = chart.getDatasetMeta(set).data[at].getCenterPoint(); return [bar.x, bar.y, values[at]]; }"
     )
     canvas.click(position={"x": place[0], "y": place[1]})
-    page.wait_for_url("**/recordrow/**")
+    page.wait_for_url("**/admin/records/**")
     asked = parse_qs(urlsplit(page.url).query)
-    assert ["model_error"] in asked.values()
+    assert asked["error_code"] == ["model_error"]
+    assert {"project", "since", "until"} < set(asked)
     rows = page.get_by_role("row").filter(has_text="model_error")
     expect(rows).to_have_count(place[2])
 

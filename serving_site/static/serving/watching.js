@@ -54,11 +54,10 @@
     return made;
   }
   function address(conditions) {
-    const { url, parameters } = figures.records;
     const all = { ...figures.conditions, ...figures.time, ...conditions };
     const query = new URLSearchParams();
-    for (const [key, value] of Object.entries(all)) if (value !== "" && parameters[key]) query.set(parameters[key], value);
-    return `${url}?${query}`;
+    for (const [key, value] of Object.entries(all)) if (value !== "") query.set(key, value);
+    return `${figures.records}?${query}`;
   }
   const behind = (chart, series, place) =>
     series.conditions === null ? "" : address({ ...chart.points[place], ...series.conditions });

@@ -127,10 +127,9 @@ def test_errors_are_told_by_code_and_version_and_lead_to_their_records(watched, 
     assert chart(shown, "by-version")["labels"] == ["iris 2"]
     listed = next(table for table in shown["tables"] if table["key"] == "failed")
     assert str(failed.id) in listed["rows"][0][0]["link"]
-    records, step = shown["records"], max(range(60), key=lambda step: codes["series"][0]["values"][step])
+    step = max(range(60), key=lambda step: codes["series"][0]["values"][step])
     conditions = {**shown["conditions"], **codes["points"][step], **codes["series"][0]["conditions"]}
-    asked = {records["parameters"][name]: value for name, value in conditions.items()}
-    page = person.get(records["url"], asked).content.decode()
+    page = person.get(shown["records"], conditions).content.decode()
     assert str(failed.id) in page
     assert page.count("model_error") >= 1
 
