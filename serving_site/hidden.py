@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-_WHOLE = ("SECRET_KEY", "ELASTICSEARCH_API_KEY", "ARTIFACT_SECRET_KEY")
-_URLS = ("DATABASE_URL", "RABBITMQ_URL", "REDIS_URL", "REDIS_RESULTS_URL", "ELASTICSEARCH_URL")
+#: Settings that are secrets, by their names, and those that may have one inside.
+_WHOLE = re.compile(r"[A-Z_]*(?:SECRET|PASSWORD|TOKEN|_KEY$)[A-Z_]*")
+_URL = re.compile(r"[A-Z_]+_URL")
 #: The password in each node's `user:password@`.
 _PASSWORD = re.compile(r"(?://|[;,](?![a-z0-9+]+://))[^\s/:@;,]*:([^\s@]+)@")
 
@@ -19,8 +20,11 @@ def secrets(values: Any, *others: str) -> list[str]:
 
 
 def _found(values: Any) -> Iterator[str]:
-    for name in _WHOLE:
-        yield getattr(values, name)
-    for name in _URLS:
-        for password in _PASSWORD.findall(getattr(values, name)):
-            yield from (password, unquote(password))
+    for name, value in vars(values).items():
+        if not isinstance(value, str):
+            continue
+        if _WHOLE.fullmatch(name):
+            yield value
+        elif _URL.fullmatch(name):
+            for password in _PASSWORD.findall(value):
+                yield from (password, unquote(password))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from django.db import IntegrityError, OperationalError
 from monitoring.logs import redaction
 from monitoring.logs.ecs import JsonFormatter
 from monitoring.logs.lines import MOST_NAME, MOST_TEXT, SCHEMA, line_of
-from serving_site import hidden
+from serving_site import env, hidden
 
 CANARY = "canary2208"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -137,10 +138,12 @@ def test_an_error_names_the_prediction_it_is_about():
 
 
 def test_secrets_are_found_in_every_setting_that_has_one():
-    names = ("SECRET_KEY", "ELASTICSEARCH_API_KEY", "ARTIFACT_SECRET_KEY")
+    names = ("SECRET_KEY", "ELASTICSEARCH_API_KEY", "ARTIFACT_SECRET_KEY", "ADMIN_PASSWORD", "PRIVACY_KEY")
     values = SimpleNamespace(
         **{name: f"{CANARY}-{name}" for name in names},
         DATABASE_URL="postgres://u:one%40two@host,other/name",
+        PORT=8000,
+        DATA_DIR="folder",
         RABBITMQ_URL="amqp://u:three@a;amqp://u:four@b",
         REDIS_URL="redis+sentinel://:five@a:1,b:2/s/0",
         REDIS_RESULTS_URL="",
@@ -149,6 +152,12 @@ def test_secrets_are_found_in_every_setting_that_has_one():
     found = hidden.secrets(values, "extra")
     expected = {"one%40two", "one@two", "three", "four", "five", "six", "seven", "extra"}
     assert set(found) == expected | {f"{CANARY}-{name}" for name in names}
+
+
+def test_every_setting_that_sounds_like_a_secret_is_one():
+    sounding = [name for name in env.VARIABLES if re.search("SECRET|PASSWORD|TOKEN|KEY", name)]
+    values = SimpleNamespace(**{name: f"{CANARY}-{name}" for name in sounding})
+    assert set(hidden.secrets(values)) >= {f"{CANARY}-{name}" for name in sounding} - {f"{CANARY}-ARTIFACT_ACCESS_KEY"}
 
 
 def test_a_line_keeps_what_the_store_knows_and_bounds_it():
