@@ -104,7 +104,7 @@ class OnnxPredictor:
         self._session = open_session(model)
         self._size = len(model)
         elements = {node.name: ELEMENTS.get(node.type) for node in self._session.get_inputs()}
-        self._inputs = [(spec.name, spec, elements.get(spec.name)) for spec in signature.inputs]
+        self._inputs = [(spec.name, spec, _dtype(elements.get(spec.name))) for spec in signature.inputs]
         graph = {OUTPUT_NAMES.get(node.name, node.name): node.name for node in self._session.get_outputs()}
         missing = [spec.name for spec in signature.outputs if spec.name not in graph]
         missing += [name for name, _, element in self._inputs if element is None]
@@ -114,7 +114,11 @@ class OnnxPredictor:
         self._output_names = [name for _, name in self._outputs]
 
     def predict(self, inputs: Tensors, *, timeout: float) -> Tensors:
-        feed = {name: self._fit(inputs[name], spec, element) for name, spec, element in self._inputs}
+        feed = {}
+        for name, spec, element in self._inputs:
+            value = inputs[name]
+            fits = value.dtype == element and not spec.nullable
+            feed[name] = value if fits else self._fit(value, spec, element)
         rows = len(feed[self._inputs[0][0]])
         options = onnxruntime.RunOptions()
         _watch.begin(time.monotonic() + timeout, options)
@@ -136,7 +140,7 @@ class OnnxPredictor:
         """Nothing to stop: the session goes with its last reference, after the runs that still use it."""
 
     def _fit(self, value: np.ndarray[Any, Any], spec: TensorSpec, element: Any) -> np.ndarray[Any, Any]:
-        if element is np.object_:
+        if element.kind == "O":
             return _filled(value, self._missing_text) if spec.nullable else value
         if value.dtype == element:
             return value
@@ -148,6 +152,10 @@ class OnnxPredictor:
             raise errors.ModelRaised(
                 f"a value of {spec.name} is too large for {np.dtype(element).name}, the compiled model's type"
             ) from error
+
+
+def _dtype(element: Any) -> np.dtype[Any] | None:
+    return None if element is None else np.dtype(element)
 
 
 def _filled(value: np.ndarray[Any, Any], missing_text: str) -> np.ndarray[Any, Any]:

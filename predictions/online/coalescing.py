@@ -130,8 +130,9 @@ def _marked(turns: list[Turn], outcomes: Sequence[Outcome]) -> Sequence[Outcome]
 
 
 def _ran(version: Version, rows: int, seconds: float) -> None:
-    statistics.of(version).ran(rows, seconds)
-    metrics.observe(declared.BATCH_ROWS, (version.project, version.model, str(version.number)), rows)
+    found = statistics.of(version)
+    found.ran(rows, seconds)
+    metrics.observe(declared.BATCH_ROWS, found.labels, rows)
 
 
 #: By loaded version, and gone with it.

@@ -9,8 +9,9 @@ from predictions.online.recording import PROTOCOL, Call
 
 
 def answered(call: Call) -> None:
-    statistics.of(call.route.version).answered(call)
-    _ended(call, "succeeded", "")
+    found = statistics.of(call.route.version)
+    found.answered(call)
+    _ended(call, found.labels, "succeeded", "")
     if call.answered is not None:
         version = call.route.version
         labels = (version.project, version.model, str(version.number), call.answered.outcome)
@@ -18,8 +19,9 @@ def answered(call: Call) -> None:
 
 
 def failed(call: Call, code: str) -> None:
-    statistics.of(call.route.version).fail.add(call.total_s)
-    _ended(call, "failed", code)
+    found = statistics.of(call.route.version)
+    found.fail.add(call.total_s)
+    _ended(call, found.labels, "failed", code)
 
 
 def refused(code: str, route: Route | None = None) -> None:
@@ -30,10 +32,9 @@ def refused(code: str, route: Route | None = None) -> None:
         metrics.count(metrics.ERRORS, (version.project, version.model, str(version.number), code))
 
 
-def _ended(call: Call, status: str, code: str) -> None:
-    version = call.route.version
+def _ended(call: Call, labels: tuple[str, str, str], status: str, code: str) -> None:
     metrics.observe_prediction(
-        (version.project, version.model, str(version.number)),
+        labels,
         protocol=PROTOCOL,
         status=status,
         total_s=call.total_s,

@@ -13,7 +13,6 @@ from django.conf import settings
 
 from models_registry import errors, snapshot
 from models_registry.principals import Principal
-from models_registry.runtime.predictor import Predictor
 from models_registry.runtime.signature import Tensors
 from predictions import places, protection, telling
 from predictions.online import coalescing, counting, recording
@@ -116,14 +115,15 @@ def _predict(call: Call, timeout_s: float | None, wishes: str) -> None:
     inputs = call.inputs
     if inputs is None or limit <= 0:
         raise errors.PredictionTimeout("the request's own limit has passed")
-    if not version.cache_ttl_s:
-        call.outputs = _run(call, inputs, predictor, time.perf_counter() + limit)
-        return
     until = time.perf_counter() + limit
+    turn = coalescing.Turn(version, predictor, inputs, call.rows, until, has_own_limit=timeout_s is not None)
+    if not version.cache_ttl_s:
+        call.outputs = _run(call, turn)
+        return
     call.answered = snapshot.answers().answer(
         version,
         inputs,
-        run=lambda: _run(call, inputs, predictor, until),
+        run=lambda: _run(call, turn),
         # Half of its time is left to run by itself, should the one it waits for fail or take too long.
         wait=limit / 2,
         wish=cache_control.wish_of(wishes),
@@ -131,11 +131,9 @@ def _predict(call: Call, timeout_s: float | None, wishes: str) -> None:
     call.outputs = call.answered.outputs
 
 
-def _run(call: Call, inputs: Tensors, predictor: Predictor, until: float) -> Tensors:
+def _run(call: Call, turn: coalescing.Turn) -> Tensors:
     """The one place where an online call reaches its predictor. Only outputs a client can read come out of it."""
-    version = call.route.version
-    own = until < time.perf_counter() + min(version.hard_limit_s, settings.SERVING["REQUEST_LIMIT_S"]) / 2
-    turn = coalescing.Turn(version, predictor, inputs, call.rows, until, has_own_limit=own)
+    version = turn.version
     try:
         with places.of_model(version):
             call.outputs = coalescing.predict(turn)
