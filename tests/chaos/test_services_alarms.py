@@ -20,6 +20,7 @@ import pytest
 
 from serving_site.stack.observing import Manner
 from tests.alarms import Receiver, Watch, lose_a_message
+from tests.live.test_services_faults import frozen
 from tests.running import ROOT
 from tests.services import Services, running_services
 
@@ -62,11 +63,10 @@ def test_alarms_fire_on_faults_and_end_with_them(observed: Services, receiver: R
 
     worker = observed.stack.processes["worker-bulk"]
     os.kill(worker.pid, signal.SIGKILL)
-    servers["elasticsearch"].process.kill()
     lose_a_message(servers["rabbitmq"].url)
-    with _calls(observed):
+    # Frozen: it is down for whoever asks, and back without the half minute that it takes to start.
+    with frozen(observed, "elasticsearch"), _calls(observed):
         fired = watch.until(EXPECTED, limit=400)
-    observed.stack.start_server("elasticsearch")
     worker.stop()
     worker.start()
     quiet = watch.until_quiet(EXPECTED, limit=400)
