@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 
-from serving_site import traffic
+from serving_site import supervisor, traffic
 from serving_site.traffic import Known, Traffic
 
 ONE = Known((("input", "FP64", 2),), ("1",), ({"a": 1.0, "b": 2.0},))
@@ -67,3 +70,34 @@ def test_the_tariff_knows_ten_zones_and_fails_for_others():
     assert session.run(None, {"zone": np.array([[0]], np.int64)})[0][0, 0] == pytest.approx(2.1)
     with pytest.raises(Exception, match="out of data bounds"):
         session.run(None, {"zone": np.array([[50]], np.int64)})
+
+
+class Environment:
+    """What the supervisor reads of the settings."""
+
+    def __init__(self, folder: Path, *, traffic: bool) -> None:
+        self.ROOT, self.TRAFFIC = folder, traffic
+        note = folder / "note"
+        (folder / "manage.py").write_text(
+            "import os, sys, time\n"
+            f"open({str(note)!r}, 'w').write(f'{{os.getpid()}} {{sys.argv[1:]}} {{os.environ[\"SERVING_ROLE\"]}}')\n"
+            "time.sleep(60)\n"
+        )
+
+
+def test_the_supervisor_starts_traffic_where_it_is_asked_for_and_ends_it(tmp_path):
+    note = tmp_path / "note"
+    with supervisor._traffic(Environment(tmp_path, traffic=True)):
+        end = time.monotonic() + 20
+        while not (note.exists() and note.read_text()) and time.monotonic() < end:
+            time.sleep(0.02)
+        pid, told = note.read_text().split(" ", 1)
+        assert told == "['traffic', '--follow'] traffic"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)
+
+
+def test_without_being_asked_the_supervisor_starts_no_traffic(tmp_path):
+    with supervisor._traffic(Environment(tmp_path, traffic=False)):
+        time.sleep(0.1)
+    assert not (tmp_path / "note").exists()
