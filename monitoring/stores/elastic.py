@@ -128,12 +128,18 @@ class ElasticStore:
         return _record(source) if source is not None and project in (None, source["project"]) else None
 
     def search(self, query: Query) -> Page:
-        search = elastic_queries.search(self._client, self._layout, query).sort("-id")[: query.limit]
-        if query.cursor is not None:
-            search = search.extra(search_after=[str(cursors.decode(query.cursor))])
-        found = tuple(_record(hit["_source"]) for hit in self._hits(search))
-        full = len(found) == query.limit and found
-        return Page(found, cursors.encode(found[-1].id) if full else None)
+        after = cursors.decode(query.cursor) if query.cursor is not None else None
+        found: list[Record] = []
+        # Newest days first: ids grow with time and name the index, so most pages are full after one or two shards.
+        for indices in elastic_queries.windows(self._layout, query, after):
+            search = elastic_queries.search(self._client, self._layout, query, indices).sort("-id")
+            if after is not None:
+                search = search.extra(search_after=[str(after)])
+            found += [_record(hit["_source"]) for hit in self._hits(search[: query.limit - len(found)])]
+            if len(found) >= query.limit:
+                return Page(tuple(found), cursors.encode(found[-1].id))
+            after = found[-1].id if found else after
+        return Page(tuple(found))
 
     def counts(self, query: Query, *, seconds: int) -> list[Count]:
         search = elastic_queries.search(self._client, self._layout, query)[:0]

@@ -5,19 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from elasticsearch import Elasticsearch, dsl
 from elasticsearch.dsl import Q
 
+from monitoring import ids
 from monitoring.stores.base import Query
 from monitoring.stores.elastic_layout import Layout
 
 
-def search(client: Elasticsearch, layout: Layout, query: Query) -> dsl.Search[Any]:
-    """A bounded search over the days the query can touch."""
-    found: dsl.Search[Any] = dsl.Search(using=client, index=_indices(layout, query))
+def search(
+    client: Elasticsearch, layout: Layout, query: Query, indices: list[str] | str | None = None
+) -> dsl.Search[Any]:
+    """A bounded search over these indices, or over the days the query can touch."""
+    found: dsl.Search[Any] = dsl.Search(using=client, index=indices or _indices(layout, query))
     found = found.params(ignore_unavailable=True, allow_no_indices=True)
     return found.extra(track_total_hits=False, timeout="2s").query("bool", filter=list(conditions(query)))
+
+
+def windows(layout: Layout, query: Query, after: UUID | None) -> Iterator[list[str] | str]:
+    """Where to look for the newest records one after the other: two days, a week before, then everything.
+
+    `after` is the id that the page before ended with. A query bounded in time has one window.
+    """
+    days = _indices(layout, query)
+    if days == layout.pattern:
+        newest = ids.time_of(after) if after is not None else query.until or datetime.now(UTC) + timedelta(days=1)
+        last = newest.date()
+        for first, behind in ((0, 2), (2, 9)):
+            yield [layout.index_on(last - timedelta(days=step)) for step in range(first, behind)]
+    yield days
 
 
 def _indices(layout: Layout, query: Query) -> list[str] | str:

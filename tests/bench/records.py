@@ -24,7 +24,7 @@ DAYS = 10
 LABELS = ("setosa", "versicolor", "virginica")
 WORDS = ("late", "kind", "cold", "bright", "lukewarm", "tasty", "slow", "clean", "noisy", "friendly")
 BATCH = 2_000
-END = datetime(2026, 3, 11, tzinfo=UTC)
+END = datetime.now(UTC).replace(second=0, microsecond=0)
 START = END - timedelta(days=DAYS)
 
 

@@ -127,6 +127,18 @@ class RecordStoreContract:
         assert [identifier for page in pages for identifier in page] == [record.id for record in reversed(records)]
         assert max(len(page) for page in pages) == 10
 
+    def test_the_newest_come_first_however_far_they_lie_apart(self):
+        now = datetime.now(UTC).replace(microsecond=0)
+        records = [a_record(moment=now - timedelta(days=days)) for days in (0, 1, 2, 5, 9, 40)]
+        self.keep(*records)
+        expected = [record.id for record in records]
+        assert self.found() == expected
+        assert self.found(limit=3) == expected[:3]
+        page = self.store.search(Query(project="demo", limit=2))
+        rest = self.store.search(Query(project="demo", limit=50, cursor=page.cursor))
+        assert [record.id for record in (*page.records, *rest.records)] == expected
+        assert self.found(until=now - timedelta(days=3)) == expected[3:]
+
     @pytest.mark.parametrize("cursor", ["", "x", "AAAA", "!" * 22, "A" * 100, "Ä" * 22])
     def test_a_cursor_not_made_here_is_refused(self, cursor):
         with pytest.raises(ValueError, match="cursor"):
