@@ -51,11 +51,13 @@ class Field:
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[None]:
-        """Only this one runs meanwhile; the others stand still between two of their own windows."""
+        """Nobody else works meanwhile. Ours go on storing records after a window, so they stand still; the peers have
+        nothing to do between two calls, and Triton does not survive being stopped within its lock."""
         for contender in self.running:
-            act = thaw if contender.name == name else freeze
-            for pid in contender.pids():
-                act(pid)
+            if contender.ours:
+                act = thaw if contender.name == name else freeze
+                for pid in contender.pids():
+                    act(pid)
         time.sleep(SETTLE_S)
         yield
 

@@ -23,7 +23,7 @@ def run(plan: Plan) -> dict[str, Any]:
         closed_loop.load(call, connections=64, seconds=1)
 
         def measure(count: int) -> Load:
-            return closed_loop.load(call, connections=count, seconds=plan.seconds)
+            return closed_loop.load(call, connections=count, seconds=max(plan.seconds, 2))
 
         found = interleaved(plan.rounds, [(str(count), partial(measure, count)) for count in COUNTS])
     finally:
