@@ -35,7 +35,7 @@ class Load:
 
 
 def load(call: Call, *, connections: int, seconds: float, core: int | None = CLIENT_CORE, threads: int = 1) -> Load:
-    """Load a server for so long from the client's core."""
+    """Load a server for so long from the client's core. One that does not even listen has broken one call."""
     folder = WORKSHOP / "wrk"
     folder.mkdir(parents=True, exist_ok=True)
     body, script = folder / "body", folder / "call.lua"
@@ -46,8 +46,10 @@ def load(call: Call, *, connections: int, seconds: float, core: int | None = CLI
     script.write_text(_SCRIPT % {"body": json.dumps(str(body)), "headers": headers})
     command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s"]
     done = subprocess.run(
-        on_core(core, [*command, "-s", str(script), call.url]), capture_output=True, text=True, check=True, timeout=120
+        on_core(core, [*command, "-s", str(script), call.url]), capture_output=True, text=True, check=False, timeout=120
     )
+    if done.returncode:
+        return Load(rate=0, refused=0, broken=1, p50_ms=0, p99_ms=0, answered=0, seconds=seconds)
     return parsed(done.stdout)
 
 

@@ -89,9 +89,10 @@ def _head(found: Measured) -> str:
     return (
         f"`make bench`, {made[0]} to {made[-1]}: {machine['cores']} cores of {machine['processor']}, "
         f"{machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']}, {versions}. Server on one "
-        "core, load generator on the other, all in one run; servers take turns within each round, and ours stand still "
-        f"while others are measured; medians of {min(_rounds(found))} to {max(_rounds(found))} rounds. Everybody serves the same ONNX "
-        "file where it can load one, and every server had to give the right answers first. A refused call counts as "
+        "core, load generator on the other, all in one run; servers take turns within each round, and ours stand "
+        f"still while others are measured; medians of {min(_rounds(found))} to {max(_rounds(found))} rounds. Everybody "
+        "serves the same ONNX file where it can load one, and every server had to give the right answers first. A "
+        "refused call counts as "
         "not done. Ours has authentication, metrics and the record (in the spool before the answer) switched on "
         "unless its row says otherwise; embedded, the same process also stores the records. Most processes that "
         f"wanted a core while it ran: {busy:g}."

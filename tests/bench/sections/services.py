@@ -171,7 +171,10 @@ def run_records(plan: Plan, services: Services) -> dict[str, Any]:
         freeze(keeper)
         wanted, made = RECORDS if plan.peers else RECORDS // 5, 0
         while made < wanted:
-            made += closed_loop.load(infer_call(services, IRIS), connections=64, seconds=2, core=None).answered
+            answered = closed_loop.load(infer_call(services, IRIS), connections=64, seconds=2, core=None).answered
+            if not answered:
+                raise AssertionError("the server no longer answers")
+            made += answered
         thaw(keeper)
         rates.append(_shipped(services, began_with, made))
         print(f"  {made} records at {rates[-1]:.0f}/s", flush=True)
