@@ -55,6 +55,11 @@ def write(folder: Path) -> None:
         README.write_text(f"{readme[:start]}\n{text(folder)}\n{readme[end:]}")
 
 
+def written(readme: str) -> str:
+    """What stands between the marks now."""
+    return readme[readme.index(BEGIN) + len(BEGIN) : readme.index(END)].strip()
+
+
 def drawings(found: Measured) -> dict[str, str]:
     """Charts by file name without suffix."""
     drawn = {}

@@ -140,6 +140,10 @@ def test_the_chapter_tells_what_was_measured_and_what_is_missing(tmp_path: Path)
     assert json.loads((tmp_path / "online.json").read_text())["machine"]["cores"] >= 1
 
 
+def test_readme_shows_the_kept_figures() -> None:
+    assert page.written(page.README.read_text()) == page.text(plan.KEPT)
+
+
 def test_charts_are_well_formed_and_small(tmp_path: Path) -> None:
     from xml.etree import ElementTree
 
