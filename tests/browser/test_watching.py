@@ -96,7 +96,7 @@ def test_a_click_on_a_spike_leads_to_its_records(page: Page) -> None:
     asked = parse_qs(urlsplit(page.url).query)
     assert asked["error_code"] == ["model_error"]
     assert {"project", "since", "until"} < set(asked)
-    rows = page.get_by_role("row").filter(has_text="model_error")
+    rows = page.get_by_role("row").filter(has_text="the model failed")
     expect(rows).to_have_count(place[2])
 
 
