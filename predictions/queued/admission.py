@@ -19,6 +19,7 @@ from models_registry import errors
 from models_registry.routing import Version
 from models_registry.snapshot import Principal
 from predictions.models import Prediction
+from predictions.queued.horizon import HORIZON
 
 #: Seconds between two samples.
 SAMPLE_EVERY_S = 0.25
@@ -96,7 +97,9 @@ class Gate:
         began = time.monotonic()
         with self._lock:
             counted_before = self._since.copy()
-        open_rows = Prediction.objects.filter(recorded_at__isnull=True, status__in=["starting", "processing"])
+        open_rows = Prediction.objects.filter(
+            recorded_at__isnull=True, status__in=["starting", "processing"], id__gte=HORIZON.least()
+        )
         counted = open_rows.order_by().values_list("project_id", "model").annotate(count=Count("id"))
         by_model = {(project_id, model): count for project_id, model, count in counted}
         by_project: Counter[int] = Counter()

@@ -10,9 +10,12 @@ from django.utils import timezone
 from monitoring import metrics
 from monitoring.metrics import Labels
 from predictions.models import Prediction
+from predictions.queued.horizon import HORIZON
 
 #: Seconds between two counts; one walk over the index of rows without record.
 COUNT_EVERY_S = 5.0
+#: Rows without a record that are counted at most.
+MOST_COUNTED = 1_000_000
 
 
 class Backlog:
@@ -31,21 +34,22 @@ class Backlog:
     def count(self) -> None:
         waiting, running = Prediction.Status.STARTING, Prediction.Status.PROCESSING
         groups = (
-            Prediction.objects.filter(recorded_at__isnull=True)
+            Prediction.objects.filter(recorded_at__isnull=True, status__in=[waiting, running], id__gte=HORIZON.least())
             .order_by()
             .values_list("pool", "priority", "status")
             .annotate(number=Count("id"), first=Min("accepted_at"))
         )
-        now, unrecorded = timezone.now(), 0
+        now, unfinished = timezone.now(), 0
         depth: dict[str, float] = {}
         oldest: dict[str, float] = {}
         for pool, priority, status, number, first in groups:
+            unfinished += number
             if status == waiting:
                 queue = f"predictions.{pool}.{priority}"
                 depth[queue], oldest[queue] = number, max(0.0, (now - first).total_seconds())
-            elif status != running:
-                unrecorded += number
+        # From the index alone, and only so far: beyond it a number says no more than "very many".
+        owed = Prediction.objects.filter(recorded_at__isnull=True).order_by("id").values("id")[:MOST_COUNTED].count()
         self._queues |= set(depth)
         self.depth = {(queue,): depth.get(queue, 0) for queue in self._queues}
         self.oldest_s = {(queue,): oldest.get(queue, 0.0) for queue in self._queues}
-        self.unrecorded = unrecorded
+        self.unrecorded = max(0, owed - unfinished)

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from models_registry import errors
 from predictions.models import Prediction
+from predictions.queued.horizon import HORIZON
 
 #: Predictions on one page.
 PAGE = 100
@@ -77,7 +78,12 @@ def _newer_page(rows: QuerySet[Prediction], wanted: Filter, size: int) -> Page:
 def position(identifier: UUID, *, pool: str, priority: str) -> int:
     """Place of a waiting prediction among those of its pool and priority, from 1."""
     ahead = Prediction.objects.filter(
-        recorded_at__isnull=True, status=Prediction.Status.STARTING, pool=pool, priority=priority, id__lt=identifier
+        recorded_at__isnull=True,
+        status=Prediction.Status.STARTING,
+        pool=pool,
+        priority=priority,
+        id__gte=HORIZON.least(),
+        id__lt=identifier,
     )
     return len(ahead.order_by().values_list("id", flat=True)[:MOST_AHEAD]) + 1
 

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from predictions.models import Prediction
 from predictions.queued.database import as_moment, as_uuid, dialect, fetch, writing
+from predictions.queued.horizon import HORIZON
 from predictions.queued.ledger import TABLE
 
 #: Rows one sweep takes at most; the next round takes the rest.
@@ -194,13 +195,15 @@ def _sweep(
 ) -> list[tuple[Any, ...]]:
     """Change the oldest unrecorded rows that meet `where`. The partial index on unrecorded rows finds them."""
     sql = dialect()
+    open_rows = f"recorded_at IS NULL AND id >= %(horizon)s AND {where}"
     statement = f"""
         WITH found AS MATERIALIZED (
-            SELECT id FROM {TABLE} WHERE recorded_at IS NULL AND {where} ORDER BY id LIMIT {LIMIT} {sql.skip_locked})
+            SELECT id FROM {TABLE} WHERE {open_rows} ORDER BY id LIMIT {LIMIT} {sql.skip_locked})
         UPDATE {TABLE} SET {assignments} WHERE id IN (SELECT id FROM found) AND {where}
         RETURNING {returning}"""
+    given = {**(params or {}), "horizon": sql.id(HORIZON.least())}
     # A look first: SQLite's one writer is not asked for when there is nothing to do, which is nearly always.
-    if not fetch(f"SELECT 1 FROM {TABLE} WHERE recorded_at IS NULL AND {where} LIMIT 1", params or {}):
+    if not fetch(f"SELECT 1 FROM {TABLE} WHERE {open_rows} LIMIT 1", given):
         return []
     with writing():
-        return fetch(statement, params or {})
+        return fetch(statement, given)

@@ -118,9 +118,12 @@ def sweeps_cost(*, rounds: int = 5) -> dict[str, dict[str, float]]:
     """What the keeper looks for in each round, and the counts beside it."""
     from predictions.queued import backlog, sweeps
     from predictions.queued.admission import GATE
+    from predictions.queued.horizon import HORIZON
 
     clock = Clock()
     for _ in range(rounds):
+        HORIZON.forget()
+        clock.time("oldest open row, all looked at", HORIZON.least)
         clock.time("overdue", sweeps.end_overdue)
         clock.time("expired leases", lambda: sweeps.take_back_expired(max_attempts=3))
         clock.time("due nudges", sweeps.move_due)

@@ -16,6 +16,7 @@ from models_registry.models import ApiKey, ModelVersion, Project
 from monitoring.background import Background
 from predictions import queued
 from predictions.queued.admission import GATE
+from predictions.queued.horizon import HORIZON
 from serving_site import memory_transport
 from serving_site.celery import CeleryThread
 from tests import cast, doors
@@ -51,6 +52,7 @@ def _clean(transactional_db: None) -> Iterator[None]:
     for waiting in memory_transport.Channel.queues.values():
         waiting.queue.clear()
     GATE.__init__()  # type: ignore[misc]
+    HORIZON.forget()
     yield
     snapshot.close()
 
