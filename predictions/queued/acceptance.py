@@ -88,11 +88,18 @@ def standing(project_id: int, idempotency_key: str | None, body_hash: str) -> Ac
     """What stands under a key: the earlier acceptance, `InvalidInput` when its body differed, None when free."""
     if idempotency_key is None:
         return None
-    row = (
-        Prediction.objects.filter(project_id=project_id, idempotency_key=idempotency_key)
-        .values_list("id", "accepted_at", "deadline_at", "body_hash")
-        .first()
-    )
+    rows = _under_keys({project_id}, [idempotency_key])
+    return _judged(rows.get((project_id, idempotency_key)), body_hash)
+
+
+def _under_keys(projects: set[int], keys: Sequence[str]) -> dict[tuple[int, str | None], tuple[Any, ...]]:
+    """What stands under these keys in these projects: id, times and hash, by project and key."""
+    rows = Prediction.objects.filter(project_id__in=projects, idempotency_key__in=keys)
+    columns = ("project_id", "idempotency_key", "id", "accepted_at", "deadline_at", "body_hash")
+    return {(row[0], row[1]): row[2:] for row in rows.order_by().values_list(*columns)}
+
+
+def _judged(row: tuple[Any, ...] | None, body_hash: str) -> Accepted | Exception | None:
     if row is None:
         return None
     if row[3] != body_hash:
@@ -174,8 +181,9 @@ def _read_back(drafts: Sequence[Draft]) -> dict[UUID, Accepted | Exception]:
         identifier: Accepted(identifier, accepted_at, deadline_at)
         for identifier, accepted_at, deadline_at in rows.values_list("id", "accepted_at", "deadline_at")
     }
-    for draft in drafts:
-        if draft.id not in found:
-            earlier = standing(draft.project_id, draft.idempotency_key, draft.body_hash)
-            found[draft.id] = earlier or errors.Unavailable("the request was not stored; send it again", retry_after=1)
+    others = [draft for draft in drafts if draft.id not in found]
+    standing_rows = _under_keys({one.project_id for one in others}, [one.idempotency_key or "" for one in others])
+    for draft in others:
+        earlier = _judged(standing_rows.get((draft.project_id, draft.idempotency_key)), draft.body_hash)
+        found[draft.id] = earlier or errors.Unavailable("the request was not stored; send it again", retry_after=1)
     return found

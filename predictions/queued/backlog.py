@@ -15,7 +15,7 @@ from predictions.queued.horizon import HORIZON
 #: Seconds between two counts; one walk over the index of rows without record.
 COUNT_EVERY_S = 5.0
 #: Rows without a record that are counted at most.
-MOST_COUNTED = 1_000_000
+MOST_COUNTED = 100_000
 
 
 class Backlog:

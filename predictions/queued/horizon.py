@@ -21,7 +21,7 @@ from predictions.queued.database import as_uuid, dialect, fetch
 MARGIN_S = 60.0
 #: Seconds between two looks from the last horizon on, and between two that trust no clock and begin at the oldest row.
 LOOK_EVERY_S = 1.0
-WHOLE_EVERY_S = 60.0
+WHOLE_EVERY_S = 300.0
 
 #: Rows that one statement walks over: each ends well within the time a statement has.
 STEP = 50_000
