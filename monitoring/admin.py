@@ -18,7 +18,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
-from monitoring import documents
+from monitoring import asked_admin, documents
 from monitoring.api import queries
 from monitoring.models import RecordRow
 from monitoring.stores.database import MOST_SCANNED
@@ -26,6 +26,8 @@ from monitoring.stores.database_queries import matching_values
 
 #: Characters of inputs or outputs that a page shows.
 _SHOWN = 20_000
+__all__ = ["RecordAdmin", "asked_admin", "readable"]
+
 _COLOURS = {"succeeded": "success", "failed": "danger", "canceled": "warning", "aborted": "warning"}
 
 

@@ -117,6 +117,9 @@ UNFOLD: dict[str, Any] = {
                         "models_registry.view_project",
                     ),
                     _item("Keys", "key", "admin:models_registry_apikey_changelist", "models_registry.view_apikey"),
+                    _item(
+                        "Erasures", "person_remove", "admin:monitoring_erasure_changelist", "monitoring.view_erasure"
+                    ),
                     _item("Users", "person", "admin:auth_user_changelist", "auth.view_user"),
                     _item("Groups", "group", "admin:auth_group_changelist", "auth.view_group"),
                 ],

@@ -22,6 +22,7 @@ MOST_SHOWN = 200
 
 class ErasuresView(RecordsView):
     scopes = {"GET": "manage", "POST": "manage"}
+    permission = "monitoring.add_erasure"
 
     def own(self) -> Any:
         return Erasure.objects.filter(project=self.principal.project)

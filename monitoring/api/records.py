@@ -12,6 +12,7 @@ from django.http import Http404, QueryDict
 from django.utils.module_loading import import_string
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -30,6 +31,14 @@ class RecordsView(APIView):
     """What every view of records asks first: whose records, and of which models."""
 
     scopes = {"GET": "read"}
+    #: What a signed-in person needs in the place of a key's scope.
+    permission = "monitoring.view_recordrow"
+
+    def check_permissions(self, request: Request) -> None:
+        super().check_permissions(request)
+        person: Any = request.user
+        if getattr(person, "is_staff", False) and not person.has_perm(self.permission):
+            raise PermissionDenied(f"this account lacks the permission {self.permission}")
 
     def handle_exception(self, error: Exception) -> Any:
         return super().handle_exception(StoreAway() if isinstance(error, StoreUnavailable) else error)

@@ -9,8 +9,10 @@ from io import StringIO
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.cache import caches
 from django.core.management import call_command
+from django.urls import reverse
 from django.utils import timezone
 
 from models_registry import errors, snapshot
@@ -221,6 +223,28 @@ def test_the_api_and_the_command_erase_and_show_receipts(adder, door, client):
     assert json.loads(told.getvalue())["counts"]["ledger"] == 1
     assert len(client.get("/api/erasures", headers=key).json()["results"]) == 2
     assert client.post("/api/erasures", {}, content_type="application/json", headers=key).status_code == 422
+
+
+def test_a_person_erases_in_the_admin_and_sees_the_receipt(adder, door, client):
+    ask(door, X_Subject_ID="ada")
+    client.force_login(User.objects.create_superuser("person", password="x"))
+    form = {"project": "demo", "subject": "ada", "why": "asked"}
+    page = client.post(reverse("admin:monitoring_erasure_add"), form, follow=True).content.decode()
+    assert "1 ledger" in page
+    receipt = Erasure.objects.get()
+    assert (receipt.who, receipt.counts["canceled"]) == ("user:person", 1)
+    shown = client.get(reverse("admin:monitoring_erasure_change", args=[receipt.pk])).content.decode()
+    assert receipt.subject in shown
+    assert client.post(reverse("admin:monitoring_erasure_delete", args=[receipt.pk])).status_code == 403
+
+
+def test_staff_without_the_permission_erase_and_read_nothing(adder, client):
+    client.force_login(User.objects.create_user("staff", password="x", is_staff=True))
+    body = {"subject": "ada"}
+    assert client.post("/api/erasures?project=demo", body, content_type="application/json").status_code == 403
+    assert client.get("/api/records?project=demo").status_code == 403
+    assert client.get(reverse("admin:monitoring_erasure_add")).status_code == 403
+    assert Erasure.objects.count() == 0
 
 
 def test_a_subject_that_cannot_be_one_is_refused_by_both_doors(adder, door):

@@ -32,9 +32,18 @@ NEEDS: dict[str, dict[str, str]] = {
     "api/records": {"GET": "read"},
     "api/records/counts": {"GET": "read"},
     "api/records/<uuid:identifier>": {"GET": "read"},
+    "api/records/exports": {"GET": "read", "POST": "read"},
+    "api/records/exports/<uuid:identifier>": {"GET": "read", "DELETE": "read"},
+    "api/records/exports/<uuid:identifier>/file": {"GET": "read"},
+    "api/records/searches": {"GET": "read", "POST": "read"},
+    "api/records/searches/<int:pk>": {"GET": "read", "PUT": "read", "DELETE": "read"},
+    "api/erasures": {"GET": "manage", "POST": "manage"},
+    "api/erasures/<uuid:identifier>": {"GET": "manage"},
+    "api/logs": {"GET": "manage"},
+    "api/logs/<uuid:identifier>": {"GET": "manage"},
 }
 #: Routes of the monitoring room, whose own tests hold their answers.
-ELSEWHERE = ("api/records",)
+ELSEWHERE = ("api/records", "api/erasures", "api/logs")
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
