@@ -12,6 +12,8 @@ from tests.bench.machine import WORKSHOP
 #: The figures that README shows; quick runs leave them alone.
 KEPT = Path(__file__).parent / "results"
 QUICK = WORKSHOP / "quick"
+#: What a quick run leaves out unless it is named.
+LONG = frozenset(["processes", "ledger", "connections", "growth"])
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Plan:
         return KEPT if self.peers else QUICK
 
     def wants(self, section: str) -> bool:
-        return not self.only or section in self.only
+        return section in self.only if self.only else self.peers or section not in LONG
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Plan:

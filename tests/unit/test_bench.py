@@ -101,6 +101,8 @@ def test_plan_is_read_from_the_environment() -> None:
     assert (quick.peers, quick.rounds, quick.only, quick.folder) == (False, 2, ("online", "queued"), plan.QUICK)
     assert quick.wants("queued")
     assert not quick.wants("latency")
+    assert not plan.from_environment({"QUICK": "1"}).wants("growth")
+    assert plan.from_environment({"QUICK": "1", "ONLY": "growth"}).wants("growth")
 
 
 def _online(*rates: tuple[str, float]) -> dict[str, Any]:
