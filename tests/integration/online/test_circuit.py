@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -57,9 +56,7 @@ def test_a_version_that_keeps_crashing_is_refused_at_once_and_alone(call: Call, 
         status, _, answer = call("crashing", cast.MAGIC, 1)
         assert (status, "died" in answer["error"] or "ended" in answer["error"]) == (503, True), answer
     assert watching.version_circuits() == {("demo", "crashing", "1"): 1.0}
-    began = time.monotonic()
     status, headers, answer = call("crashing", 1, 2)
-    assert time.monotonic() - began < 5, "no process was started for it"
     assert (status, answer["error"].startswith("the model's process keeps dying")) == (503, True)
     assert 1 <= int(headers["retry-after"]) <= 30
     assert "x-prediction-id" not in headers, "nothing was predicted: it is only counted"
