@@ -38,7 +38,7 @@ class Config(OipView):
 
 
 class AllStats(OipView):
-    @extend_schema(responses={200: dict[str, Any]}, tags=["v2"])
+    @extend_schema(operation_id="v2_all_stats_retrieve", responses={200: dict[str, Any]}, tags=["v2"])
     def get(self, request: Request) -> Response:
         """What the server process that answers did for each version that the key may use, since it started."""
         principal = snapshot.principal_of(request)
