@@ -177,14 +177,18 @@ class ElasticStore:
             return int(search.count())
 
     def stream(self, query: Query) -> Iterator[dict[str, Any]]:
-        # By id, not by a point in time: it holds nothing open, and an index may be rebuilt meanwhile.
-        search = self._patient(query)[:STREAMED]
-        found = self._hits(search)
-        while found:
-            for hit in found:
-                hit["_source"].pop("content_hash", None)
-                yield hit["_source"]
-            found = self._hits(search.extra(search_after=found[-1]["sort"])) if len(found) == STREAMED else []
+        # Index after index, for ids grow with time and name it: a page of all of them would sort every shard.
+        # By id, not by a point in time: that holds files open, and an index may be rebuilt meanwhile.
+        there = elastic_rebuild.names(self._client, self._layout)
+        days = elastic_queries.days(self._layout, query)
+        for name in there if days is None else [name for name in there if name in days]:
+            search = self._patient(query, [name])[:STREAMED]
+            found = self._hits(search)
+            while found:
+                for hit in found:
+                    hit["_source"].pop("content_hash", None)
+                    yield hit["_source"]
+                found = self._hits(search.extra(search_after=found[-1]["sort"])) if len(found) == STREAMED else []
 
     def remove(self, query: Query) -> int:
         removed = 0
@@ -202,10 +206,12 @@ class ElasticStore:
                 raise StoreUnavailable(f"the cluster did not delete: {sorted(set(statuses))}")
             removed += statuses.count(200)
 
-    def _patient(self, query: Query) -> dsl.Search[Any]:
+    def _patient(self, query: Query, indices: list[str] | None = None) -> dsl.Search[Any]:
         """Oldest first, for who works through everything: nobody waits for one page of it."""
         client = self._client.options(request_timeout=PATIENCE_S)
-        return elastic_queries.search(client, self._layout, query).sort("id").extra(timeout=f"{PATIENCE_S:.0f}s")
+        return (
+            elastic_queries.search(client, self._layout, query, indices).sort("id").extra(timeout=f"{PATIENCE_S:.0f}s")
+        )
 
     def _hits(self, search: dsl.Search[Any]) -> list[dict[str, Any]]:
         with judged():

@@ -29,24 +29,28 @@ def windows(layout: Layout, query: Query, after: UUID | None) -> Iterator[list[s
 
     `after` is the id that the page before ended with. A query bounded in time has one window.
     """
-    days = _indices(layout, query)
-    if days == layout.pattern:
+    bounded = days(layout, query)
+    if bounded is None:
         newest = ids.time_of(after) if after is not None else query.until or datetime.now(UTC) + timedelta(days=1)
         last = newest.date()
         for first, behind in ((0, 2), (2, 9)):
             yield [layout.index_on(last - timedelta(days=step)) for step in range(first, behind)]
-    yield days
+    yield bounded or layout.pattern
 
 
 def _indices(layout: Layout, query: Query) -> list[str] | str:
-    """The days a bounded search can touch, by name; all of them when it is open or longer than 60 days."""
+    return days(layout, query) or layout.pattern
+
+
+def days(layout: Layout, query: Query) -> list[str] | None:
+    """The days a bounded search can touch, by name; None when it is open or longer than 60 days."""
     if query.since is None:
-        return layout.pattern
+        return None
     last = (query.until or datetime.now(UTC) + timedelta(days=1)).date()
-    days = (last - query.since.date()).days + 1
-    if not 0 < days <= 60:
-        return layout.pattern
-    return [layout.index_on(query.since.date() + timedelta(days=step)) for step in range(days)]
+    number = (last - query.since.date()).days + 1
+    if not 0 < number <= 60:
+        return None
+    return [layout.index_on(query.since.date() + timedelta(days=step)) for step in range(number)]
 
 
 def conditions(query: Query) -> Iterator[Any]:

@@ -1,3 +1,4 @@
+# long: the one contract of every record store
 """What every record store must do; an implementation's test class inherits this and provides `self.store`.
 
 A store that makes writes visible a little later overrides `settle`.
