@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import socket
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -122,6 +123,37 @@ def test_infer_and_live_answer_while_every_waiting_and_every_django_place_is_tak
             own.post(f"/v1/predictions/{identifier}/cancel")
         answers = [answer.result() for answer in waiting]
     assert [(status, shown["status"]) for status, shown in answers] == [(201, "succeeded")] * WAITING
+
+
+def test_what_is_too_much_for_a_model_is_refused_at_once_and_what_was_accepted_keeps_its_pace(own: Server) -> None:
+    publish(own, "heavy", cast.slow(300), alias="champion")
+    end = time.monotonic() + 30
+    while (alone := _asked(own, "heavy"))[0] != 200:
+        assert time.monotonic() < end, alone
+        time.sleep(0.1)
+    begin = threading.Barrier(THREADS - WAITING)
+    with ThreadPoolExecutor(begin.parties) as clients:
+        answers = list(clients.map(lambda _: _asked(own, "heavy", begin), range(begin.parties)))
+    accepted = [took for status, _, took in answers if status == 200]
+    refused = [(headers, took) for status, headers, took in answers if status == 503]
+    print(f"alone {alone[2]:.3f} s; accepted {sorted(accepted)}; refused {sorted(took for _, took in refused)}")
+    assert len(accepted) + len(refused) == begin.parties
+    assert len(accepted) >= WAITING
+    assert refused
+    assert all(int(headers["retry-after"]) >= 1 for headers, _ in refused)
+    assert statistics.median(took for _, took in refused) < statistics.median(accepted)
+    # One run, and the one behind it that the others gathered for.
+    assert max(accepted) < 6 * alone[2] + 2
+
+
+def _asked(server: Server, name: str, begin: threading.Barrier | None = None) -> tuple[int, dict[str, str], float]:
+    """Status, headers and seconds of one infer call; with others at once, where there is a barrier."""
+    if begin is not None:
+        begin.wait(30)
+    started = time.perf_counter()
+    headers = {"Authorization": f"Bearer {server.key}", "Content-Type": "application/json"}
+    status, given, _ = server.request("POST", INFER.format(name), BODY, headers)
+    return status, given, time.perf_counter() - started
 
 
 def _wait_until_waiting(server: Server, accepted: int) -> None:
