@@ -12,7 +12,9 @@ from serving_site import banner, env
 
 
 class Command(BaseCommand):
-    help = "Start PostgreSQL, RabbitMQ, Redis, Elasticsearch, what watches them and every process; Ctrl-C ends them all."
+    help = (
+        "Start PostgreSQL, RabbitMQ, Redis, Elasticsearch, what watches them and every process; Ctrl-C ends them all."
+    )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
