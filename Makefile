@@ -27,10 +27,10 @@ FIND_PYTHON := for python in $(PYTHON) python3 python3.11 python3.12 python3.13 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-serve: .venv/installed ## Serve on 127.0.0.1:8000 (PORT=… for another port) in the foreground; prepares what is missing.
+serve: .venv/installed ## Serve on 127.0.0.1:8000 (PORT=… for another port, TRAFFIC=1 with demo calls); prepares what is missing.
 	@exec $(BIN)/python manage.py serve
 
-stack: .venv/installed-dev ## Start private servers and every process of the services mode on PORT; Ctrl-C ends them all.
+stack: .venv/installed-dev ## Start private servers and every process of the services mode on PORT (TRAFFIC=1 with demo calls); Ctrl-C ends them all.
 	@exec $(BIN)/python manage.py stack
 
 install: .venv/installed ## Make .venv and install what serving needs.
