@@ -46,7 +46,10 @@ class Field:
         for contender in self.running:
             for pid in contender.pids():
                 thaw(pid)
-            contender.stop()
+        for contender in self.running:
+            # One that does not end as told is not to keep the others running.
+            with contextlib.suppress(Exception):
+                contender.stop()
         self.running = []
 
     @contextlib.contextmanager
