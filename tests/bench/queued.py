@@ -249,8 +249,10 @@ def main() -> None:
     parser.add_argument("--profile", help="a .svg or .txt that py-spy writes of the web process")
     asked = parser.parse_args()
     clients = asked.clients or (64 if asked.mode == "embedded" else 128)
-    with tempfile.TemporaryDirectory() as folder, started(asked.mode, Path(folder), clients=clients) as server:
-        os.chmod(folder, 0o755)
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        os.chmod(folder, 0o755)  # servers of the services mode run under an account of their own
+        server = stack.enter_context(started(asked.mode, Path(folder), clients=clients))
         allow_many(server)
         submit(server, clients=clients, seconds=2)
         time.sleep(2)
