@@ -161,5 +161,5 @@ class CacheAndResultsContract:
     @pytest.mark.parametrize("value", ["text", 5, [], [7], [7, None], [7, {"id": "x"}], {"0": 7}])
     def test_what_a_stranger_wrote_is_no_answer(self, value):
         row = a_row()
-        caches["results"].set(results._key(row.id), value, 60)
+        caches["results"].set(results.key_of(row.id), value, 60)
         assert not self.is_hot(row)

@@ -54,6 +54,7 @@ class TestOneRedis(CacheAndResultsContract):
         settings.CACHES = in_redis(redis_urls[0], redis_urls[0])
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 def test_while_redis_is_away_every_call_is_a_quick_miss_and_then_it_is_used_again(how, private_redis, settings):
     server = private_redis()

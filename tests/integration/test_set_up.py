@@ -27,7 +27,7 @@ def test_nobody_is_made_without_a_password() -> None:
 
 
 def test_a_weak_password_is_refused_by_name() -> None:
-    with pytest.raises(CommandError, match="ADMIN_PASSWORD: .*too"):
+    with pytest.raises(CommandError, match=r"ADMIN_PASSWORD: .*too"):
         make_administrator("root", "12345")
     assert not get_user_model().objects.exists()
 

@@ -207,7 +207,7 @@ def test_gathering_follows_what_publishing_measured(cost: tuple[float, float, fl
 
 
 def test_the_rows_of_a_run_are_counted() -> None:
-    version = replace(VERSION, model="counted")
+    version = replace(VERSION, id=UUID(int=8), model="counted")
     predictor = Adder()
     before = metrics.value(declared.BATCH_ROWS, ("demo", "counted", "1"))
     coalescing.predict(turn(predictor, [1, 2, 3], version=version))

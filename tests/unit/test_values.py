@@ -31,10 +31,10 @@ def test_named_columns_of_mixed_types_are_found_by_name() -> None:
         inputs=(TensorSpec("island", "BYTES", (-1, 1), nullable=True), TensorSpec("old", "BOOL", (-1, 1))),
         outputs=(TensorSpec("value", "FP32", (-1, 1)),),
     )
-    inputs = {"island": np.array([["é" * 300]], object), "old": np.array([[True]])}
+    inputs = {"island": np.array([["é" * 1200]], object), "old": np.array([[True]])}
     found = values.searchable(signature, inputs, {"value": np.array([[2]], np.float32)})
     assert found == (
-        Value("input", "island", text="é" * 256),
+        Value("input", "island", text="é" * values.MAX_TEXT),
         Value("input", "old", number=1.0),
         Value("output", "value", number=2.0),
     )
