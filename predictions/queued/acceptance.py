@@ -116,7 +116,9 @@ def _accept_or_split(drafts: Sequence[Draft]) -> dict[UUID, Accepted | Exception
                 return _read_back(drafts)
     except (DataError, IntegrityError, ValueError, OverflowError) as error:
         if len(drafts) == 1:
-            return {drafts[0].id: errors.InvalidInput(f"the database cannot hold this request: {error}")}
+            # The first line alone: PostgreSQL's second one shows the row.
+            reason = str(error).partition("\n")[0]
+            return {drafts[0].id: errors.InvalidInput(f"the database cannot hold this request: {reason}")}
         half = len(drafts) // 2
         return {**_accept_or_split(drafts[:half]), **_accept_or_split(drafts[half:])}
     return {draft.id: Accepted(draft.id, moment, moment + timedelta(seconds=draft.deadline_s)) for draft in drafts}

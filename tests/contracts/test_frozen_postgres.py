@@ -14,7 +14,7 @@ from models_registry import errors
 from monitoring import patience
 from monitoring.background import Ticker, fresh_connection
 from predictions.models import Prediction
-from predictions.queued import submission
+from predictions.queued import acceptance, submission
 from predictions.queued.ledger import Accepted
 from tests.integration.queued import rows
 from tests.services import freeze, thaw
@@ -74,14 +74,14 @@ class TestFrozen:
 
     def test_a_commit_that_was_under_way_is_unknown_and_not_refused(self, monkeypatch):
         begun = threading.Event()
-        insert = submission.ledger._insert
+        insert = acceptance._insert_on_postgresql
 
         def freeze_then_insert(drafts):
             freeze(self.pid)
             begun.set()
-            insert(drafts)
+            return insert(drafts)
 
-        monkeypatch.setattr(submission.ledger, "_insert", freeze_then_insert)
+        monkeypatch.setattr(acceptance, "_insert_on_postgresql", freeze_then_insert)
         committer = submission.committer()
         try:
             with pytest.raises(errors.OutcomeUnknown, match="may have been accepted"):

@@ -22,6 +22,7 @@ from tests.contracts.cache_and_results import a_row
 from tests.contracts.wake_ups import Ear
 
 Launch = Callable[..., Server]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
