@@ -17,12 +17,14 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
 from django.apps import apps
 from django.core import serializers
 from django.core.management.color import no_style
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -114,6 +116,13 @@ def restore(path: Path, *, progress: Progress = lambda what, done: None) -> Cont
     return contents
 
 
+class _Exact(DjangoJSONEncoder):
+    """Django's encoder cuts moments to milliseconds; a row comes back as it was."""
+
+    def default(self, value: Any) -> Any:
+        return value.isoformat() if isinstance(value, datetime) else super().default(value)
+
+
 @contextmanager
 def _one_moment() -> Iterator[None]:
     """A transaction that sees the database as it is now, whatever is written meanwhile."""
@@ -129,7 +138,7 @@ def _write_table(archive: zipfile.ZipFile, label: str, progress: Progress) -> in
     with archive.open(f"tables/{label}.jsonl", "w", force_zip64=True) as file:
         rows = apps.get_model(label)._default_manager.order_by("pk").iterator(BATCH)
         while batch := list(itertools.islice(rows, BATCH)):
-            text = serializers.serialize("jsonl", batch, use_natural_foreign_keys=True)
+            text = serializers.serialize("jsonl", batch, use_natural_foreign_keys=True, cls=_Exact)
             file.write(text.encode())
             count += len(batch)
             progress(label, count)

@@ -58,7 +58,9 @@ def contents(backup: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name in archive.namelist():
             read = archive.read(name)
-            found[name] = sorted(read.splitlines()) if name.endswith(".jsonl") else read
+            # PostgreSQL keeps JSON by value: the order of its keys is not kept.
+            lines = (json.dumps(json.loads(line), sort_keys=True) for line in read.splitlines() if line)
+            found[name] = sorted(lines) if name.endswith(".jsonl") else read
         manifest = json.loads(found.pop("manifest.json"))
     manifest.pop("made_at")
     return {**found, "manifest": manifest}

@@ -19,7 +19,7 @@ from tests.services import Services
 
 PAGES = ("overview", "predictions", "performance", "errors")
 #: Records are searchable within two seconds; samples of every process lie a quarter of a minute apart.
-WITHIN_S = 30.0
+WITHIN_S = 60
 
 
 @pytest.fixture(scope="module")
