@@ -36,7 +36,7 @@ TIERS = {
 }
 #: What runs at the same time: two lanes, then two more.
 HALVES = (
-    (("unit", "architecture", "integration", "live"), ("lint", "contracts", "browser")),
+    (("unit", "architecture", "integration", "browser"), ("lint", "contracts", "live")),
     (("chaos-services",), ("chaos", "soak")),
 )
 NOTHING_COLLECTED = 5
