@@ -264,12 +264,14 @@ def close() -> None:
 
 
 def authenticate(header: str | None) -> Principal:
-    """Who an `Authorization` header stands for; raises `NotAuthenticated`."""
+    """Who an `Authorization` header stands for; raises `NotAuthenticated`, or `Unavailable` before the first read."""
     now = current()
     found = now.headers.get(header) if header else now.anonymous
     if found is None and header:
         found = _look_up(now, header)
     if found is None:
+        if header and age() == float("inf"):
+            raise errors.Unavailable("the registry was not read yet", retry_after=1)
         hint = "the key is unknown, revoked or expired" if header else "send a key: Authorization: Bearer <key>"
         raise errors.NotAuthenticated(hint)
     if header:

@@ -18,7 +18,7 @@ from django.conf import settings
 import monitoring
 from models_registry import publishing, snapshot
 from monitoring import health, sampling, spooling
-from monitoring.background import Background, Ticker
+from monitoring.background import Background, Ticker, fresh_connection
 from predictions import queued
 from serving_site import checks, memory
 
@@ -42,6 +42,18 @@ def start(backgrounds: Callable[[], list[Background]]) -> None:
         for background in backgrounds():
             background.start()
             _running.append(background)
+
+
+def warm(limit_s: float) -> None:
+    """Read the registry and load what the aliases point at, or begin without: who needs what is missing waits.
+
+    A server process that took requests before would not know their keys yet.
+    """
+    try:
+        with fresh_connection():
+            snapshot.refresh(wait=limit_s)
+    except Exception:
+        logger.exception("the registry was not read; it is tried again", extra={"action": "background_failed"})
 
 
 def stop() -> None:

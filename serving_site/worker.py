@@ -79,19 +79,7 @@ def _begin(sender: Any, **_: Any) -> None:
     name = ", ".join(sorted(queue.rpartition(".")[2] for queue in queues))
     processes.start(lambda: processes.worker(name=name, predicts=predicts))
     if predicts:
-        _warm()
-
-
-def _warm() -> None:
-    """Read the registry and load what the aliases point at, or begin without: rows wait for what is missing."""
-    from models_registry import snapshot
-    from monitoring.background import fresh_connection
-
-    try:
-        with fresh_connection():
-            snapshot.refresh(wait=WARM_S)
-    except Exception:
-        logger.exception("the registry was not read; it is tried again", extra={"action": "background_failed"})
+        processes.warm(WARM_S)
 
 
 def _bound_the_end(**_: Any) -> None:

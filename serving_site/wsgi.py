@@ -107,6 +107,9 @@ def _limit_of(path: str) -> int:
     return next((limit for prefix, limit in _BODY_LIMITS if path.startswith(prefix)), _OTHER_LIMIT)
 
 
+#: Seconds a server process of the services mode may take for its first snapshot before it takes requests all the same.
+WARM_S = 10.0
+
 _queued_lane = QueuedLane(bounded_django, render_error=partial(render, path="/v1"))
 _lane = Lane(_queued_lane, render_error=render)
 
@@ -147,4 +150,5 @@ if env.SERVING_ROLE == "web":
         embedded.start()
     else:
         processes.start(processes.web)
+        processes.warm(WARM_S)
     memory.settle()

@@ -124,3 +124,11 @@ def test_a_host_that_is_not_ours_is_400(door: Any, adder: ModelVersion) -> None:
 
 def test_a_wrong_key_is_401_even_where_none_is_needed(door: Any, anonymous: None) -> None:
     assert status_of(door, {"Authorization": "Bearer nonsense"}) == 401
+
+
+def test_a_key_is_not_called_unknown_by_a_process_that_knows_none_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server process that has just begun: its client has a good key and may try again."""
+    monkeypatch.setattr(snapshot, "_holder", snapshot.Holder())
+    with pytest.raises(errors.Unavailable, match="not read yet") as refused:
+        snapshot.authenticate("Bearer sbk_good")
+    assert refused.value.retry_after == 1
