@@ -97,7 +97,8 @@ def settle_without_fence() -> None:
     from predictions.queued import ledger
 
     slow_workers()
-    fetch, fence = ledger.fetch, " AND status = 'processing' AND fence = %s"
+    fetch, fence = ledger.fetch, f" AND {ledger.TABLE}.status = 'processing' AND fence = %s"
+    assert fence in ledger._SETTLE_ON_POSTGRESQL
 
     def fetch_unfenced(sql: str, params: Any) -> Any:
         return fetch(sql.replace(fence, " AND %s::uuid IS NOT NULL"), params)
