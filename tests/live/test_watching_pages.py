@@ -45,11 +45,11 @@ def counted(shown: dict[str, Any], key: str) -> float:
     return sum(value or 0 for series in chart["series"] for value in series["values"])
 
 
-def until(check: Any) -> None:
+def until(check: Any, shown: Any = "") -> None:
     end = time.monotonic() + WITHIN_S
     while not check() and time.monotonic() < end:
         time.sleep(0.3)
-    assert check()
+    assert check(), str(shown)[:2000]
 
 
 def test_what_was_asked_is_drawn_on_every_page(server: Server, person: OpenerDirector) -> None:
@@ -58,8 +58,14 @@ def test_what_was_asked_is_drawn_on_every_page(server: Server, person: OpenerDir
     assert server.post("/v2/models/iris/infer", flower)[0] == 200
     assert server.post("/v2/models/iris/infer", wrong)[0] == 400
     for name, key in zip(PAGES, ("throughput", "models", "latency", "codes"), strict=True):
-        until(lambda name=name, key=key: counted(figures(server, person, name), key) > 0)
-        assert figures(server, person, name)["notes"] == []
+        shown: dict[str, Any] = {}
+
+        def is_drawn(name: str = name, key: str = key, shown: dict[str, Any] = shown) -> bool:
+            shown.update(figures(server, person, name))
+            return counted(shown, key) > 0
+
+        until(is_drawn, shown)
+        assert shown["notes"] == []
 
 
 def test_every_process_is_on_the_status_page(server: Server, person: OpenerDirector) -> None:
