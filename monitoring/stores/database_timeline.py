@@ -133,7 +133,7 @@ def _slice(
             for name, _ in commonest.most_common(timeline.MOST_NAMES)
         },
         numbers={
-            name: tuple(round(number / share) for number in np.histogram(gathered.numbers[name], bins=bounds)[0])
+            name: tuple(round(number / share) for number in _bins(gathered.numbers[name], bounds))
             for name, bounds in edges.items()
             if name in gathered.numbers
         },
@@ -164,3 +164,9 @@ class _Index(Func):
     def _counted(self, milliseconds: str) -> str:
         start = round(self.extra["start"].timestamp() * 1000)
         return f"(({milliseconds} - {start}) / {int(self.extra['width'])})"
+
+
+def _bins(numbers: Sequence[float], bounds: Sequence[float]) -> Sequence[float]:
+    """How many fall between each two bounds; what lies outside belongs to the first and the last bin."""
+    counts: list[float] = np.histogram(np.clip(numbers, bounds[0], bounds[-1]), bounds)[0].tolist()
+    return counts

@@ -146,6 +146,8 @@ def _distributions(edges: _Edges) -> _Body:
 def _histogram(bounds: tuple[float, ...]) -> _Body:
     interval = (bounds[-1] - bounds[0]) / timeline.BINS
     offset = bounds[0] % interval
+    if not 0 <= offset < interval:  # a remainder may be rounded up to the divisor, which Elasticsearch refuses
+        offset = 0.0
     return {
         "histogram": {"field": "values.number", "interval": interval, "offset": offset, "min_doc_count": 1},
     }

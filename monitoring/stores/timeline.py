@@ -79,10 +79,21 @@ def width_ms(start: datetime, end: datetime, buckets: int) -> int:
     return max(1, -(-round((end - start).total_seconds() * 1000) // buckets))
 
 
+#: The largest number that bounds of bins are made of, and the least width of all bins as a share of it.
+GREATEST = 1e300
+NARROWEST = 1e-9
+
+
 def edges_between(least: float, most: float) -> tuple[float, ...]:
-    """BINS + 1 bounds from least to most; one value gets a bin of its own in the middle."""
-    if not least < most:
-        least, most = least - 0.5, most + 0.5
+    """BINS + 1 bounds from least to most, each greater than the one before; one value gets a bin in the middle.
+
+    Beyond ±GREATEST, where the width of all bins is no number any more, values belong to the first and the last bin.
+    """
+    least, most = (min(max(bound, -GREATEST), GREATEST) for bound in (least, most))
+    size = max(abs(least), abs(most))
+    if most - least <= max(size * NARROWEST, 1 / GREATEST):
+        around = max(0.5, size * NARROWEST)
+        least, most = least - around, most + around
     return tuple(float(edge) for edge in np.linspace(least, most, BINS + 1))
 
 

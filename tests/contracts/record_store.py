@@ -318,6 +318,12 @@ class RecordStoreContract:
         assert bins == {0: 1, 5: 2, 19: 1}
         assert found.versions["iris", 2].numbers["score"].index(1) == 5
 
+    @pytest.mark.parametrize("values", [(-1.7e308, 1.7e308), (1e30,), (-5e-324, 5e-324), (0.1, 0.1 + 1e-16)])
+    def test_a_timeline_bins_whatever_numbers_a_model_gives(self, values):
+        self.keep(*(a_record(values=(Value("output", "value", number=one),)) for one in values))
+        [[*bins]] = self.timeline(buckets=1).total.numbers.values()
+        assert sum(bins) == len(values)
+
     def test_a_timeline_meets_the_query_and_crosses_projects_only_when_told(self):
         self.keep(a_record(), a_record(model="wine"), a_record(project="rival"))
         assert self.timeline(buckets=2, model="wine").total.count == 1
