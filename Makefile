@@ -44,7 +44,7 @@ lint: .venv/installed-dev ## Check style, types and the direction of imports.
 	@$(BIN)/python -m tests lint
 
 chaos: .venv/installed-dev ## Kill the server 30 times, and each part of the services mode, under load; check that nothing is lost.
-	@CHAOS_ROUNDS=10 $(BIN)/python -m tests chaos chaos-services
+	@CHAOS_ROUNDS=10 $(BIN)/python -m tests chaos chaos-services defects-services alarms-services
 
 soak: .venv/installed-dev ## Answer 100,000 online and 10,000 queued predictions in either mode and watch the memory.
 	@SOAK_ONLINE=100000 SOAK_QUEUED=10000 $(BIN)/python -m tests soak

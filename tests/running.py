@@ -31,6 +31,8 @@ from serving_site.stack.server import free_port
 ROOT = Path(__file__).resolve().parent.parent
 PREPARE_LIMIT_S = 180.0
 READY_LIMIT_S = 60.0
+#: How long a client that is refused asks again.
+ACCEPTED_LIMIT_S = 15.0
 #: Nothing of the developer's own environment reaches a server under test.
 OURS = (
     "DATA_DIR",
@@ -176,6 +178,15 @@ class Server:
         sent = {"Content-Type": "application/json", **self._headers(headers)}
         status, _, answer = self.request("POST", path, body, sent)
         return status, json.loads(answer) if answer else None
+
+    def accepted(self, document: Any, **headers: str) -> str:
+        """Queue a prediction as clients are told to, who ask again after a 503; its id."""
+        end = time.monotonic() + ACCEPTED_LIMIT_S
+        while (found := self.post("/v1/predictions", document, **headers))[0] == 503 and time.monotonic() < end:
+            time.sleep(0.5)
+        status, answer = found
+        assert status in (201, 202), answer
+        return str(answer["id"])
 
     def upload(self, name: str, model: bytes, *, alias: str | None = None) -> tuple[int, Any]:
         """Publish an ONNX file over HTTP with the demo key; (status, JSON), which does not wait for the end of it."""

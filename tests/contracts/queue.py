@@ -15,7 +15,7 @@ from serving_site import topology
 QUEUE = "predictions.default.standard"
 
 
-def eventually(look: Callable[[], Any], *, limit: float = 15.0) -> Any:
+def eventually(look: Callable[[], Any], *, limit: float = 30.0) -> Any:
     end = time.monotonic() + limit
     while not (found := look()):
         assert time.monotonic() < end, f"nothing within {limit} s"

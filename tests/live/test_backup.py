@@ -33,7 +33,7 @@ def manage(environment: Mapping[str, str], *arguments: str, fails: bool = False)
 @pytest.fixture(scope="module")
 def embedded(embedded_server: Server) -> dict[str, str]:
     """The environment of commands beside the running server, after a few predictions were recorded."""
-    identifiers = [embedded_server.post("/v1/predictions", IRIS, Prefer="wait")[1]["id"] for _ in range(5)]
+    identifiers = [embedded_server.accepted(IRIS, Prefer="wait") for _ in range(5)]
     eventually(lambda: all(embedded_server.get(f"/api/records/{one}")[0] == 200 for one in identifiers), limit=20)
     return clean_environment(embedded_server.folder)
 

@@ -78,7 +78,7 @@ def test_health_is_true_soon_after_a_fault_and_after_its_end(services: Services,
 
 
 def test_while_the_database_hangs_every_call_that_needs_it_is_answered_at_once(services: Services) -> None:
-    known = services.post("/v1/predictions", IRIS)[1]["id"]
+    known = services.accepted(IRIS)
     eventually(lambda: services.get(f"/v1/predictions/{known}")[1]["status"] == "succeeded")
     with frozen(services, "postgres"):
         until(services, "database", is_ok=False)

@@ -47,7 +47,7 @@ def test_no_worker_does_half_as_much_again_as_another(services: Services, four_w
     # Each web process notices the alias by itself.
     eventually(lambda: {services.post("/v1/predictions", SLOW)[0] for _ in range(10)} == {201}, limit=10)
     before = [rows_of(port) for port in four_workers]
-    ids = [services.post("/v1/predictions", SLOW)[1]["id"] for _ in range(PREDICTIONS)]
+    ids = [services.accepted(SLOW) for _ in range(PREDICTIONS)]
     for identifier in ids:
         eventually(lambda i=identifier: services.get(f"/v1/predictions/{i}")[1]["status"] == "succeeded", limit=60)
     shares = [rows_of(port) - start for port, start in zip(four_workers, before, strict=True)]

@@ -100,7 +100,7 @@ def _point(server: Server, name: str, version: str) -> tuple[int, Any]:
 def test_infer_and_live_answer_while_every_waiting_and_every_django_place_is_taken(own: Server) -> None:
     publish(own, "fast", cast.adder(1), alias="champion")
     publish(own, "busy", cast.slow(500), alias="champion")
-    ahead = [own.post("/v1/predictions", BUSY)[1]["id"] for _ in range(24)]
+    ahead = [own.accepted(BUSY) for _ in range(24)]
     with contextlib.ExitStack() as held, ThreadPoolExecutor(WAITING) as clients:
         waiting = [clients.submit(own.post, "/v1/predictions", BUSY, Prefer="wait=30") for _ in range(WAITING)]
         _wait_until_waiting(own, len(ahead) + WAITING)

@@ -62,7 +62,7 @@ def test_the_keeper_finds_what_is_overdue_beyond_many_ended_rows():
     old, overdue = an_id(3600), an_id(3500)
     rows.accept(id=old)
     end(old)
-    rows.accept(id=overdue, deadline_s=0.001)
+    rows.accept(id=overdue, deadline_s=-1.0)
     horizon.HORIZON.forget()
     assert sweeps.end_overdue() == [overdue]
     assert Prediction.objects.get(id=old).status == "succeeded"
