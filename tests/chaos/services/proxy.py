@@ -1,4 +1,4 @@
-"""A door to a server on loopback that can lose the server's answers, or be shut."""
+"""A door to Elasticsearch on loopback that can lose its answers to bulk requests, or be shut."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import threading
 class Proxy:
     """Forwards connections to 127.0.0.1:`port`.
 
-    `losing`: requests arrive and are worked, their answers are not given on and the connection is cut.
+    `losing`: bulk requests arrive and are worked, their answers are not given on and the connection is cut; questions
+    after health, of which there are many, are answered.
     `shut`: connections are cut at once.
     """
 
@@ -44,17 +45,31 @@ class Proxy:
             client.close()
             return
         server.settimeout(None)
-        threading.Thread(target=self._pump, args=(client, server, False), daemon=True).start()
-        self._pump(server, client, True)
+        bulk = threading.Event()
+        threading.Thread(target=self._ask, args=(client, server, bulk), daemon=True).start()
+        self._answer(server, client, bulk)
 
-    def _pump(self, source: socket.socket, target: socket.socket, answers: bool) -> None:
+    def _ask(self, client: socket.socket, server: socket.socket, bulk: threading.Event) -> None:
         with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if self.shut or (answers and self.losing):
-                    self.lost += answers
+            while (data := client.recv(65536)) and not self.shut:
+                if b"/_bulk" in data.partition(b"\r\n")[0]:
+                    bulk.set()
+                server.sendall(data)
+        _cut(client, server)
+
+    def _answer(self, server: socket.socket, client: socket.socket, bulk: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            while (data := server.recv(65536)) and not self.shut:
+                if self.losing and bulk.is_set():
+                    self.lost += 1
                     break
-                target.sendall(data)
-        for end in (source, target):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
+                client.sendall(data)
+                bulk.clear()
+        _cut(server, client)
+
+
+def _cut(*ends: socket.socket) -> None:
+    for end in ends:
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+        end.close()
