@@ -38,13 +38,15 @@ class Prober:
         self._thread: threading.Thread | None = None
         self._asked_at = 0.0
         self._last: Part | None = None
+        self._heard = threading.Event()
 
     def start(self) -> None:
         self._ended.clear()
         for guard in self._guarded:
             guard.breaker.probed = True
-        health.register(self._part, self.part)
+        self._heard.clear()
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+        health.register(self._part, self.part)
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
@@ -56,15 +58,18 @@ class Prober:
             guard.breaker.probed = False
 
     def part(self) -> Part:
-        """What is known now, without a wait; asked here and now where no thread asks, or none has yet."""
+        """What is known now, without a wait but for the first answer; asked here and now where no thread asks.
+
+        Never both: `ask` has a connection of its own, and two threads would take each other's answers from it.
+        """
+        if self._thread is None:
+            with guards.probing():
+                return self._ask()
         asked_at = self._asked_at
         if asked_at and time.monotonic() - asked_at > LIMIT_S:
             return Part(State.DOWN, f"no answer within {LIMIT_S:g} s")
-        last = self._last
-        if last is None or self._thread is None:
-            with guards.probing():
-                return self._ask()
-        return last
+        self._heard.wait(LIMIT_S)
+        return self._last or Part(State.DOWN, f"no answer within {LIMIT_S:g} s")
 
     def ask_once(self) -> bool:
         """Ask, remember and tell the circuits; True when the service answered."""
@@ -73,16 +78,19 @@ class Prober:
             with guards.probing():
                 found = self._ask()
         except Exception as error:
-            self._last = Part(State.DOWN, f"{type(error).__name__}: {error}"[:300])
+            self._remember(Part(State.DOWN, f"{type(error).__name__}: {error}"[:300]))
             for guard in self._guarded:
                 guard.failed(error)
             return False
-        finally:
-            self._asked_at = 0.0
-        self._last = found
+        self._remember(found)
         for guard in self._guarded:
             guard.succeeded()
         return True
+
+    def _remember(self, found: Part) -> None:
+        self._last = found
+        self._asked_at = 0.0
+        self._heard.set()
 
     def _run(self) -> None:
         while not self._ended.is_set():

@@ -11,6 +11,7 @@ import tritonclient.http as triton
 import tritonclient.http.aio as triton_aio
 from tritonclient._plugin import InferenceServerClientPlugin
 
+from tests.live.test_services import eventually
 from tests.running import Server
 
 IRIS = np.array([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]])
@@ -122,11 +123,12 @@ def test_repository_statistics_and_configuration(client: Any) -> None:
     states = {entry["name"]: entry["state"] for entry in client.get_model_repository_index()}
     assert (states["diabetes"], states["iris"]) == ("UNAVAILABLE", "READY")
     client.load_model("diabetes")
-    assert client.is_model_ready("diabetes")
+    # Every process of the server loads it by itself, and each call may meet another one.
+    eventually(lambda: all(client.is_model_ready("diabetes") for _ in range(10)))
     before = _successes(client.get_inference_statistics("iris", "1"))
     client.infer("iris", [_tensor(client, triton, binary=True)])
     assert _successes(client.get_inference_statistics("iris")) == before + 1
-    assert len(client.get_inference_statistics()["model_stats"]) >= 4
+    eventually(lambda: len(client.get_inference_statistics()["model_stats"]) >= 4)
     config = client.get_model_config("iris")
     assert config["max_batch_size"] > 1
     assert config["input"][0]["dims"] == [4]

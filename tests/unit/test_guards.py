@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -130,6 +131,27 @@ def test_a_prober_opens_the_circuit_closes_it_and_tells_health_without_a_wait() 
     finally:
         prober.stop(5)
     assert not one.breaker.probed
+
+
+def test_while_its_thread_asks_nobody_else_does_and_the_first_answer_is_waited_for() -> None:
+    asking: list[int] = []
+    go = threading.Event()
+
+    def ask() -> Part:
+        asking.append(threading.get_ident())
+        go.wait(5)
+        return Part(State.OK, "here")
+
+    prober = Prober("somewhere", ask)
+    prober.start()
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = [pool.submit(prober.part) for _ in range(4)]
+            go.set()
+            assert {one.result(5).state for one in found} == {State.OK}
+        assert len(set(asking)) == 1
+    finally:
+        prober.stop(5)
 
 
 def test_a_service_that_hangs_is_down_before_its_question_ends(monkeypatch: pytest.MonkeyPatch) -> None:
