@@ -28,7 +28,7 @@ def tensor(name: str, datatype: str, array: np.ndarray[Any, Any], columns: tuple
 
 def keep_tensors(tensors: Sequence[SpooledTensor], *, limit: int = ONLINE_LIMIT) -> tuple[SpooledTensor, ...]:
     """One side of a call within `limit` bytes: untouched, or every tensor cut to its first rows with its digest."""
-    if sum(len(item.data) for item in tensors) <= limit:
+    if sum([len(item.data) for item in tensors]) <= limit:
         return tuple(tensors)
     share = limit // len(tensors)
     return tuple(_cut(item, share) for item in tensors)

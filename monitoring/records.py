@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -139,12 +139,36 @@ class SpooledCall(msgspec.Struct, frozen=True, array_like=True):
 _WithRows = Sequence[tuple[SpooledTensor, Any]]
 
 _encoder = msgspec.msgpack.Encoder()
+#: An array of as many elements as a call has fields, and its first: 16 bytes of id.
+_BEGUN = b"\xdc" + len(SpooledCall.__struct_fields__).to_bytes(2, "big") + b"\xc4\x10"
 _decoder = msgspec.msgpack.Decoder(SpooledCall)
 
 
 def encode_call(call: SpooledCall) -> bytes:
     """The payload of one spool frame (MessagePack)."""
     return _encoder.encode(call)
+
+
+class KnownFields(NamedTuple):
+    """What calls of one version share, in the order of `SpooledCall`, between their id and `accepted_at`."""
+
+    project: str
+    model: str
+    version: int
+    version_id: bytes
+    digest: str
+    route: str
+    protocol: str
+    status: str
+
+    def encoded(self) -> bytes:
+        return _encoder.encode(self)[1:]
+
+
+def encode_known(identifier: bytes, known: bytes, own: tuple[Any, ...]) -> bytes:
+    """The same payload as `encode_call` gives, in half the time: `known` was encoded once, `own` are the fields from
+    `accepted_at` on."""
+    return b"".join((_BEGUN, identifier, known, _encoder.encode(own)[1:]))
 
 
 def decode_call(payload: bytes) -> SpooledCall:

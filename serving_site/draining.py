@@ -35,7 +35,15 @@ class Body:
         self.octets = 0
 
     def read(self, size: int = -1) -> bytes:
-        return bytes(self._waiting(self._source.read, size))
+        # As `_waiting` does it: every call of the lane comes here.
+        thread = get_ident()
+        leave(thread)
+        try:
+            found: bytes = self._source.read(size)
+        finally:
+            enter(thread)
+        self.octets += len(found)
+        return found
 
     def readline(self, size: int = -1) -> bytes:
         return bytes(self._waiting(self._source.readline, size))

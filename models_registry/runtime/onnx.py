@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Mapping
@@ -61,34 +62,32 @@ class _Watch:
     INTERVAL = 0.05
 
     def __init__(self) -> None:
-        self._runs: dict[int, tuple[float, onnxruntime.RunOptions]] = {}
+        #: Runs that are on, and when each has to end.
+        self.runs: dict[onnxruntime.RunOptions, float] = {}
+        self.looks = False
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
 
-    def begin(self, deadline: float, options: onnxruntime.RunOptions) -> None:
-        self._runs[id(options)] = (deadline, options)
-        if self._thread is None or not self._thread.is_alive():
-            self._start()
-
-    def end(self, options: onnxruntime.RunOptions) -> None:
-        self._runs.pop(id(options), None)
-
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Begin to look, in a thread of its own; a child process begins without one."""
         with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._look, name="onnx-watch", daemon=True)
-                self._thread.start()
+            if not self.looks:
+                threading.Thread(target=self._look, name="onnx-watch", daemon=True).start()
+                self.looks = True
+
+    def forget(self) -> None:
+        self.__init__()  # type: ignore[misc]
 
     def _look(self) -> None:
         while True:
             now = time.monotonic()
-            for deadline, options in self._runs.copy().values():
+            for options, deadline in self.runs.copy().items():
                 if now >= deadline:
                     options.terminate = True
             time.sleep(self.INTERVAL)
 
 
 _watch = _Watch()
+os.register_at_fork(after_in_child=_watch.forget)
 
 
 class OnnxPredictor:
@@ -119,9 +118,12 @@ class OnnxPredictor:
             value = inputs[name]
             fits = value.dtype == element and not spec.nullable
             feed[name] = value if fits else self._fit(value, spec, element)
-        rows = len(feed[self._inputs[0][0]])
+        rows = len(value)
         options = onnxruntime.RunOptions()
-        _watch.begin(time.monotonic() + timeout, options)
+        if not _watch.looks:
+            _watch.start()
+        runs = _watch.runs
+        runs[options] = time.monotonic() + timeout
         try:
             values = self._session.run(self._output_names, feed, options)
         except Exception as error:
@@ -129,7 +131,7 @@ class OnnxPredictor:
                 raise errors.PredictionTimeout(f"the model took longer than {timeout:g} s") from error
             raise errors.ModelRaised(first_line(error)) from error
         finally:
-            _watch.end(options)
+            del runs[options]
         return {spec.name: _shaped(value, spec, rows) for (spec, _), value in zip(self._outputs, values, strict=True)}
 
     def memory_bytes(self) -> int:

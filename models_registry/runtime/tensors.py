@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from models_registry.errors import InvalidInput, TooLarge
+from models_registry.runtime import floats
 from models_registry.runtime.signature import DTYPES, Signature, Tensors, TensorSpec
 
 Array = np.ndarray[Any, Any]
@@ -240,7 +241,7 @@ def _split(spec: TensorSpec, data: memoryview, count: int) -> list[str]:
 def _check_values(spec: TensorSpec, array: Array) -> None:
     """Floats are finite, NaN only where nullable; text is str, None only where nullable."""
     kind = spec.dtype.kind
-    if kind == "f" and not np.isfinite(array).all():
+    if kind == "f" and not floats.is_finite(array):
         bad = np.isinf(array) if spec.nullable else ~np.isfinite(array)
         if bad.any():
             at = int(np.argmax(bad))

@@ -10,8 +10,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from functools import lru_cache
 from weakref import WeakKeyDictionary
+
+import msgspec
 
 from models_registry import errors
 from models_registry.routing import Version
@@ -31,8 +33,7 @@ MOST_ROWS_EACH = 16
 MOST_CALLERS, MOST_BYTES = 64, 4 * 2**20
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(msgspec.Struct):
     """One caller's rows, and when its run began and ended; times are of the performance counter, in seconds.
 
     `has_own_limit`: it must end before the version's own limit, so it runs alone and ends nobody else's run.
@@ -44,7 +45,7 @@ class Turn:
     rows: int
     until: float
     has_own_limit: bool = False
-    asked: float = field(default_factory=time.perf_counter)
+    asked: float = msgspec.field(default_factory=time.perf_counter)
     begun: float = 0.0
     ended: float = 0.0
     shared: bool = False
@@ -68,6 +69,7 @@ def predict(turn: Turn) -> Tensors:
     return _alone(turn)
 
 
+@lru_cache(10_000)
 def pays(row_cost_s: tuple[float, float, float]) -> bool:
     """Whether waiting for others is worth it; `row_cost_s` as publishing measured it: seconds of a call with 1, 8 and
     64 rows. Never where nothing was measured."""

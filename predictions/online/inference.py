@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import msgspec
 from django.conf import settings
 
 from models_registry import errors, snapshot
@@ -25,8 +25,7 @@ UNRECORDED = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """One infer call as a door hands it over; `read` gives the body, whose declared length the door has checked."""
 
     name: str
@@ -39,8 +38,7 @@ class Asked:
     subject: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """Status 200: headers (without Content-Length) and body."""
 
     headers: list[tuple[str, str]]
@@ -58,7 +56,7 @@ def infer(principal: Principal, asked: Asked) -> Answer:
     except errors.DomainError as error:
         counting.refused(error.code)
         raise
-    call = Call(principal, route, accepted_at, started, subject=subject)
+    call = Call(principal, route, accepted_at, started, settings.SERVING, subject=subject)
     try:
         answer = _answer(call, asked)
         recording.keep(call)
@@ -91,26 +89,31 @@ def _answer(call: Call, asked: Asked) -> Answer:
 
 def _decode(call: Call, asked: Asked) -> oip.Bound:
     body = asked.read()
-    limits = settings.SERVING
     if asked.coding:
-        body = encodings.decompress(body, asked.coding, limit=limits["ONLINE_BODY_LIMIT"])
-    version = call.route.version
+        body = encodings.decompress(body, asked.coding, limit=call.limits["ONLINE_BODY_LIMIT"])
+    if len(body) <= places.LARGE_BODY:
+        return _bound(call, asked, body)
     with places.of_large_body(len(body)):
-        if asked.header_length is None:
-            bound = oip.read(body, version, row_limit=limits["ROW_LIMIT"])
-            if bound is not None:
-                call.request_id = bound.request.request_id
-                return bound
-        envelope = oip.parse(body, asked.header_length)
-        call.request_id = envelope.id
-        return oip.bind(envelope, version.signature, row_limit=limits["ROW_LIMIT"])
+        return _bound(call, asked, body)
+
+
+def _bound(call: Call, asked: Asked, body: bytes) -> oip.Bound:
+    version, row_limit = call.route.version, call.limits["ROW_LIMIT"]
+    if asked.header_length is None:
+        bound = oip.read(body, version, row_limit=row_limit)
+        if bound is not None:
+            call.request_id = bound.request.request_id
+            return bound
+    envelope = oip.parse(body, asked.header_length)
+    call.request_id = envelope.id
+    return oip.bind(envelope, version.signature, row_limit=row_limit)
 
 
 def _predict(call: Call, timeout_s: float | None, wishes: str) -> None:
     """Answer within the model's own hard limit, the server's limit and the request's: from its cache, or by a run."""
     version = call.route.version
     predictor = snapshot.predictor(version)
-    left = settings.SERVING["REQUEST_LIMIT_S"] - (time.perf_counter() - call.started)
+    left = call.limits["REQUEST_LIMIT_S"] - (time.perf_counter() - call.started)
     limit = min(version.hard_limit_s, left, timeout_s or left)
     inputs = call.inputs
     if inputs is None or limit <= 0:
@@ -135,11 +138,14 @@ def _run(call: Call, turn: coalescing.Turn) -> Tensors:
     """The one place where an online call reaches its predictor. Only outputs a client can read come out of it."""
     version = turn.version
     try:
-        with places.of_model(version):
+        if version.row_cost_s[0] <= places.SLOW_ROW_S:
             call.outputs = coalescing.predict(turn)
+        else:
+            with places.of_model(version):
+                call.outputs = coalescing.predict(turn)
     finally:
         call.queue_s, call.inference_s = turn.queue_s, turn.inference_s
-    oip.check_outputs(call.outputs, version.signature, rows=call.rows, limit=settings.SERVING["OUTPUT_LIMIT"])
+    oip.check_outputs(call.outputs, version.signature, rows=call.rows, limit=call.limits["OUTPUT_LIMIT"])
     return call.outputs
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
+
+import msgspec
 
 from models_registry import errors
 from models_registry.principals import Principal
@@ -24,22 +26,29 @@ MOST_ERROR = 2000
 
 PROTOCOL = "oip"
 
-_Names = Mapping[str, tuple[str, ...]]
+
+class _Field(NamedTuple):
+    """A tensor as records name it; `columns` are names under which the elements of its first row are searchable."""
+
+    name: str
+    datatype: str
+    columns: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct):
     """One call from the moment a version was chosen; what is known of it grows along the path.
 
     Times: `accepted_at` seconds since the epoch, `started` of the monotonic clock; `queue_s` waiting for a turn of the
-    model, `inference_s` inside of it and `encode_s` from its outputs to the answer, in seconds.
+    model, `inference_s` inside of it and `encode_s` from its outputs to the answer, in seconds. `limits` is the setting
+    SERVING, looked up once: the settings' object takes as long for it as a small decoding.
     """
 
     principal: Principal
     route: Route
     accepted_at: float
     started: float
-    id: UUID = field(default_factory=mint)
+    limits: Mapping[str, Any]
+    id: UUID = msgspec.field(default_factory=mint)
     request_id: str = ""
     subject: str = ""
     rows: int = 0
@@ -63,35 +72,27 @@ class Call:
 def keep(call: Call, error: BaseException | None = None) -> None:
     """Write the call's record; when this returns, no death of the process loses it. Raises `Unavailable`."""
     version = call.route.version
-    _, inputs, outputs = _names_of(version)
-    guard = protection.guard_of(version)
-    spooled = records.SpooledCall(
-        id=call.id.bytes,
-        project=version.project,
-        model=version.model,
-        version=version.number,
-        version_id=version.id.bytes,
-        digest=version.digest,
-        route=call.route.reason,
-        protocol=PROTOCOL,
-        status="succeeded" if error is None else "failed",
-        accepted_at=call.accepted_at,
-        total_s=call.total_s,
-        queue_s=call.queue_s,
-        inference_s=call.inference_s,
-        rows=call.rows,
-        key=call.principal.key,
-        request_id=call.request_id,
-        error_code=code_of(error) if error is not None else "",
-        error=_text(error, guard),
-        cached=call.cached,
-        inputs=_kept("input", version.signature.inputs, call.inputs, names=inputs, guard=guard),
-        outputs=_kept("output", version.signature.outputs, call.outputs, names=outputs, guard=guard),
-        subject=call.subject,
-        trace_id=context.trace_id(),
+    form = _form_of(version)
+    guard = protection.guard_of(version) if version.privacy else None
+    own = (
+        call.accepted_at,
+        call.total_s,
+        call.queue_s,
+        call.inference_s,
+        call.rows,
+        call.principal.key,
+        call.request_id,
+        "" if error is None else code_of(error),
+        "" if error is None else _text(error, guard),
+        call.answered is not None and call.cached,
+        _kept("input", form.inputs, call.inputs, guard),
+        _kept("output", form.outputs, call.outputs, guard),
+        call.subject,
+        context.trace_id(),
     )
+    known = form.known(call.route.reason, "succeeded" if error is None else "failed")
     try:
-        spooling.append(records.encode_call(spooled))
+        spooling.append(records.encode_known(call.id.bytes, known, own))
     except SpoolFull as full:
         raise errors.Unavailable(
             "records wait for their store, and there is no room for another", retry_after=full.retry_after
@@ -109,41 +110,61 @@ def _text(error: BaseException | None, guard: Guard | None) -> str:
 
 
 def _kept(
-    side: str,
-    specs: tuple[TensorSpec, ...],
-    tensors: Tensors | None,
-    *,
-    names: Mapping[str, tuple[str, ...]],
-    guard: Guard | None,
+    side: str, fields: Sequence[_Field], tensors: Tensors | None, guard: Guard | None
 ) -> tuple[records.SpooledTensor, ...]:
     if tensors is None:
         return ()
     kept = [
-        keeping.tensor(spec.name, spec.datatype, tensors[spec.name], names[spec.name])
-        for spec in specs
-        if spec.name in tensors
+        keeping.tensor(name, datatype, tensors[name], columns) for name, datatype, columns in fields if name in tensors
     ]
     return keeping.keep_tensors(kept if guard is None else guard.tensors(side, kept))
 
 
-#: Versions whose names of columns are remembered; the version itself is kept, so that no other has its id.
-_MOST_NAMES = 10_000
-_names: dict[int, tuple[Version, _Names, _Names]] = {}
+class _Form:
+    """What the records of one version share, made once. `inputs` and `outputs` are its tensors."""
 
+    __slots__ = ("_known", "inputs", "outputs", "version")
 
-def _names_of(version: Version) -> tuple[Version, _Names, _Names]:
-    """Names under which the first row is searchable, of inputs and outputs by tensor; made once per version."""
-    known = _names.get(id(version))
-    if known is None or known[0] is not version:
-        if len(_names) >= _MOST_NAMES:
-            _names.clear()
+    def __init__(self, version: Version) -> None:
         signature = version.signature
-        known = _names[id(version)] = (
-            version,
-            {spec.name: _columns(spec, signature) for spec in signature.inputs},
-            {spec.name: _columns(spec, signature) for spec in signature.outputs},
-        )
-    return known
+        self.version = version
+        self.inputs = [_Field(spec.name, spec.datatype, _columns(spec, signature)) for spec in signature.inputs]
+        self.outputs = [_Field(spec.name, spec.datatype, _columns(spec, signature)) for spec in signature.outputs]
+        self._known: dict[tuple[str, str], bytes] = {}
+
+    def known(self, reason: str, status: str) -> bytes:
+        """The fields that calls with this reason of their route and this status share, encoded."""
+        found = self._known.get((reason, status))
+        if found is None:
+            version = self.version
+            fields = records.KnownFields(
+                project=version.project,
+                model=version.model,
+                version=version.number,
+                version_id=version.id.bytes,
+                digest=version.digest,
+                route=reason,
+                protocol=PROTOCOL,
+                status=status,
+            )
+            if len(self._known) >= _MOST_REASONS:
+                self._known.clear()
+            found = self._known[reason, status] = fields.encoded()
+        return found
+
+
+#: Versions whose form is remembered, and reasons of each; the version itself is kept, so that no other has its id.
+_MOST_FORMS, _MOST_REASONS = 10_000, 100
+_forms: dict[int, _Form] = {}
+
+
+def _form_of(version: Version) -> _Form:
+    form = _forms.get(id(version))
+    if form is None or form.version is not version:
+        if len(_forms) >= _MOST_FORMS:
+            _forms.clear()
+        form = _forms[id(version)] = _Form(version)
+    return form
 
 
 def _columns(spec: TensorSpec, signature: Signature) -> tuple[str, ...]:

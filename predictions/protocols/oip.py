@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import orjson
 
 from models_registry.errors import InvalidInput, UnusableOutput
 from models_registry.routing import Route, Version
-from models_registry.runtime import tensors
+from models_registry.runtime import floats, tensors
 from models_registry.runtime.signature import Signature, Tensors, TensorSpec
 from predictions.protocols import oip_forms, oip_inputs, oip_quick, strict_json
 from predictions.protocols.inference import InferenceRequest
@@ -49,8 +50,7 @@ _heads: dict[bytes, Envelope] = {}
 _LONGEST_HEAD, _MOST_HEADS = 2048, 256
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(msgspec.Struct, frozen=True):
     """A request that fits a version: its tensors, the outputs wanted, and the request's own limit in seconds."""
 
     request: InferenceRequest
@@ -220,7 +220,7 @@ def check_outputs(outputs: Tensors, signature: Signature, *, rows: int, limit: i
                 raise UnusableOutput(f"output {spec.name} holds something other than text", field=spec.name)
             size += sum(map(len, texts))
             continue
-        if kind == "f" and not np.isfinite(found).all():
+        if kind == "f" and not floats.is_finite(found):
             row = int(np.argmax(~np.isfinite(found.reshape(rows, -1)).all(axis=1)))
             raise UnusableOutput(f"row {row} of {spec.name} is NaN or infinite", field=spec.name, row=row)
         size += found.nbytes

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from models_registry import errors
+from models_registry.runtime import onnx
 from models_registry.runtime.onnx import OnnxPredictor
 from models_registry.runtime.signature import Signature, TensorSpec
 from tests import cast
@@ -44,6 +45,16 @@ def test_a_run_past_its_time_is_ended() -> None:
     with pytest.raises(errors.PredictionTimeout):
         predictor.predict({"input": np.zeros((1, 2))}, timeout=0.2)
     assert time.monotonic() - started < 2
+
+
+def test_a_child_process_ends_its_runs_itself() -> None:
+    predictor = load(cast.slow(5000))
+    with pytest.raises(errors.PredictionTimeout):
+        predictor.predict({"input": np.zeros((1, 2))}, timeout=0.05)
+    onnx._watch.forget()  # as after a fork: the thread that looked is the parent's
+    with pytest.raises(errors.PredictionTimeout):
+        predictor.predict({"input": np.zeros((1, 2))}, timeout=0.05)
+    assert not onnx._watch.runs
 
 
 def test_float32_graph_takes_float64_values_and_refuses_what_it_cannot_hold() -> None:

@@ -53,6 +53,15 @@ def test_a_spooled_call_comes_back_as_the_record_it_was():
     assert record.outputs == {"label": [["setosa"], ["virginica"]], "probabilities": [[0.5, 0.25], [0.0, 1.0]]}
 
 
+@pytest.mark.parametrize("fields", [{}, {"status": "failed", "error": "no", "cached": True, "trace_id": "t"}])
+def test_a_call_written_from_its_parts_is_the_same_to_the_octet(fields):
+    whole = call(**fields)
+    known = {name: getattr(whole, name) for name in records.KnownFields._fields}
+    own = SpooledCall.__struct_fields__[1 + len(known) :]
+    parts = (whole.id, records.KnownFields(**known).encoded(), tuple(getattr(whole, name) for name in own))
+    assert records.encode_known(*parts) == records.encode_call(whole)
+
+
 def test_the_first_instance_is_searchable_by_name():
     assert set(records.from_spooled(call()).values) == {
         *(Value("input", name, number=number) for name, number in zip(FEATURES, (5.1, 3.5, 1.4, 0.2), strict=True)),
