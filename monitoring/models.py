@@ -8,6 +8,10 @@ from monitoring.asked import Erasure, Export, SavedSearch
 
 __all__ = ["Erasure", "Export", "LogRow", "RecordRow", "RecordValue", "Sample", "SavedSearch"]
 
+#: Short columns that pages count and searches compare. Indexes hold them, so that rows with their documents are
+#: read for what is shown alone: looking through a week's records was ten times as slow without.
+SEEN = ["version", "status", "door", "error_code", "total_ms", "accepted_at", "request_id"]
+
 
 class RecordRow(models.Model):
     """One record; the columns are what a search filters on, `document` is the whole of it as JSON."""
@@ -31,8 +35,8 @@ class RecordRow(models.Model):
         ordering = ["-id"]
         verbose_name = "record"
         indexes = [
-            models.Index(fields=["project", "-id"], name="record_project"),
-            models.Index(fields=["project", "model", "-id"], name="record_model"),
+            models.Index(fields=["project", "-id", "model", *SEEN], name="record_seen"),
+            models.Index(fields=["project", "model", "-id", *SEEN], name="record_model_seen"),
             models.Index(fields=["project", "status", "-id"], name="record_status"),
             models.Index(fields=["subject"], condition=~models.Q(subject=""), name="record_subject"),
         ]

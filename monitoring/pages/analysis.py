@@ -21,7 +21,7 @@ Version = tuple[str, int]
 
 
 def page(seen: Seen) -> Sheet:
-    timeline = seen.timeline()
+    timeline = seen.timeline(outputs=True)
     if timeline is None:
         return Sheet(notes=tuple(seen.notes))
     notes = [*seen.notes, *sampled(timeline)]

@@ -42,15 +42,20 @@ class Seen:
     def history(self) -> History:
         return history.read(self.axis, lasting=self.asked.period.lasting)
 
-    def timeline(self, *, before: bool = False, **conditions: Any) -> Timeline | None:
+    def timeline(self, *, before: bool = False, outputs: bool = False, **conditions: Any) -> Timeline | None:
         """How the records of this time went, or of the time before; with further fields of the query."""
         length = self.asked.until - self.asked.since
         start = self.asked.since - (length if before else timedelta())
         query = replace(self.asked.query(), **conditions)
         read = functools.partial(
-            stores.open_store().timeline, query, start=start, end=start + length, buckets=self.asked.period.stretches
+            stores.open_store().timeline,
+            query,
+            start=start,
+            end=start + length,
+            buckets=self.asked.period.stretches,
+            outputs=outputs,
         )
-        found: Timeline | None = self._ask(("timeline", query, start, length), read)
+        found: Timeline | None = self._ask(("timeline", query, start, length, outputs), read)
         return found
 
     def counts(self) -> list[Count]:

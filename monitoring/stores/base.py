@@ -107,9 +107,10 @@ class RecordStore(Protocol):
         """Numbers per model, version and status over stretches of `seconds`, oldest first; bounded to 10,000."""
         ...
 
-    def timeline(self, query: Query, *, start: datetime, end: datetime, buckets: int) -> Timeline:
+    def timeline(self, query: Query, *, start: datetime, end: datetime, buckets: int, outputs: bool = True) -> Timeline:
         """How what meets the query went from `start` to before `end`, in equal buckets (`monitoring.stores.timeline`).
 
+        Without `outputs`, classes and numbers are left empty: reading them is most of the work.
         The query's own `since`, `until`, `limit` and `cursor` are not looked at. Raises `ValueError` for more than
         500 buckets or an end that is not after the start.
         """

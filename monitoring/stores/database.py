@@ -106,11 +106,11 @@ class DatabaseStore:
                 for stretch, model, version, status, count, mean_ms, most_ms in rows
             ]
 
-    def timeline(self, query: Query, *, start: datetime, end: datetime, buckets: int) -> Timeline:
+    def timeline(self, query: Query, *, start: datetime, end: datetime, buckets: int, outputs: bool = True) -> Timeline:
         matching = replace(query, since=start, until=end)
         with _reachable():
             rows = unindexed(indexed(matching), matching)
-            return database_timeline.read(rows, start=start, end=end, buckets=buckets)
+            return database_timeline.read(rows, start=start, end=end, buckets=buckets, outputs=outputs)
 
     def present(self, identifiers: Sequence[UUID]) -> set[UUID]:
         found: set[UUID] = set()

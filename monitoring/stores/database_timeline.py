@@ -24,14 +24,16 @@ _Counted = tuple[int, str, int, str, int]
 
 @dataclass(slots=True)
 class _Gathered:
-    """What the sample has of one slice."""
+    """What the sample has of one slice; classes and numbers stay empty where nobody asks for them."""
 
     latencies: list[float] = field(default_factory=list)
     classes: dict[str, Counter[str]] = field(default_factory=dict)
     numbers: dict[str, list[float]] = field(default_factory=dict)
 
 
-def read(matching: QuerySet[RecordRow], *, start: datetime, end: datetime, buckets: int) -> Timeline:
+def read(
+    matching: QuerySet[RecordRow], *, start: datetime, end: datetime, buckets: int, outputs: bool = True
+) -> Timeline:
     """The timeline of these rows, which must all have been accepted from `start` to before `end`."""
     starts = timeline.starts(start, end, buckets)
     index = _Index(F("accepted_at"), start=start, width=timeline.width_ms(start, end, buckets))
@@ -42,7 +44,7 @@ def read(matching: QuerySet[RecordRow], *, start: datetime, end: datetime, bucke
     count = sum(item[4] for item in counted)
     share = min(1.0, timeline.MOST_SAMPLED / count) if count else 1.0
     sampled = _sample(rows, share, last=buckets - 1)
-    gathered = _gather(sampled, _output_values(sampled))
+    gathered = _gather(sampled, _output_values(sampled) if outputs else ())
     edges = _edges(gathered["all"])
 
     def made(key: Any, chosen: Iterable[_Counted]) -> Slice:
@@ -91,14 +93,13 @@ def _gather(
     sampled: Mapping[UUID, tuple[int, _Version, float]],
     values: Iterable[tuple[UUID, str, float | None, str | None]],
 ) -> dict[Any, _Gathered]:
-    """What the sample says of all, of each bucket (by number) and of each version."""
+    """What the sample says of all, of each version, and (latencies alone) of each bucket, by its number."""
     gathered: dict[Any, _Gathered] = {"all": _Gathered()}
     for bucket, version, total_ms in sampled.values():
         for key in ("all", bucket, version):
             gathered.setdefault(key, _Gathered()).latencies.append(total_ms)
     for identifier, name, number, text in values:
-        bucket, version, _ = sampled[identifier]
-        for key in ("all", bucket, version):
+        for key in ("all", sampled[identifier][1]):
             if number is not None:
                 gathered[key].numbers.setdefault(name, []).append(number)
             elif text is not None:

@@ -163,9 +163,9 @@ class ElasticStore:
             for bucket in buckets
         ]
 
-    def timeline(self, query: Query, *, start: datetime, end: datetime, buckets: int) -> Timeline:
+    def timeline(self, query: Query, *, start: datetime, end: datetime, buckets: int, outputs: bool = True) -> Timeline:
         search = elastic_queries.search(self._client, self._layout, replace(query, since=start, until=end))
-        return elastic_timeline.read(search, start=start, end=end, buckets=buckets)
+        return elastic_timeline.read(search, start=start, end=end, buckets=buckets, outputs=outputs)
 
     def present(self, identifiers: Sequence[UUID]) -> set[UUID]:
         found = self._documents(identifiers, fields=["id"])

@@ -15,10 +15,11 @@ from monitoring.stores.timeline import Bucket, Slice, Timeline
 
 _Body = dict[str, Any]
 _Edges = dict[str, tuple[float, ...]]
+_LATENCY = {"latency": {"percentiles": {"field": "total_ms", "percents": [50, 95, 99]}}}
 _OUTPUTS = {"term": {"values.side": "output"}}
 
 
-def read(search: dsl.Search[Any], *, start: datetime, end: datetime, buckets: int) -> Timeline:
+def read(search: dsl.Search[Any], *, start: datetime, end: datetime, buckets: int, outputs: bool = True) -> Timeline:
     """The timeline of what this search finds, which must all have been accepted from `start` to before `end`."""
     starts = timeline.starts(start, end, buckets)
     over_time = _over_time(start, timeline.width_ms(start, end, buckets))
@@ -26,9 +27,9 @@ def read(search: dsl.Search[Any], *, start: datetime, end: datetime, buckets: in
     count = counted["doc_count"]
     share = min(1.0, timeline.MOST_SAMPLED / count) if count else 1.0
     some = _sample(search, share)
-    edges = _edges(_asked(some, _ranges()))
-    looked = _distributions(edges)
-    sampled = _asked(some, {"all": _split(over_time, looked, looked)})["all"]
+    edges = _edges(_asked(some, _ranges())) if outputs else {}
+    looked = _LATENCY | (_distributions(edges) if outputs else {})
+    sampled = _asked(some, {"all": _split(over_time, looked, _LATENCY)})["all"]
     looks = {bucket["key"]: bucket for bucket in sampled["time"]["buckets"]}
     counts = {bucket["key"]: bucket for bucket in counted["time"]["buckets"]}
     looks_by_version = dict(_by_version(sampled))
@@ -138,7 +139,6 @@ def _distributions(edges: _Edges) -> _Body:
         for place, (name, bounds) in enumerate(edges.items())
     }
     return {
-        "latency": {"percentiles": {"field": "total_ms", "percents": [50, 95, 99]}},
         "values": _nested({"classes": {"filter": texts, "aggs": {"names": names}}, **histograms}),
     }
 

@@ -40,7 +40,10 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """The records accepted from `start` until the next bucket's start; `versions` counts them by (model, version)."""
+    """The records accepted from `start` until the next bucket's start; `versions` counts them by (model, version).
+
+    `all` has no classes and numbers: no page draws distributions over time.
+    """
 
     start: datetime
     all: Slice
@@ -54,7 +57,7 @@ class Timeline:
     `versions` goes by (model, version). Counts, errors and versions are exact.
     Latencies, classes and numbers come from a random `share` of the records when there are more than
     `MOST_SAMPLED`; classes and numbers are then scaled up. `edges` has BINS + 1 ascending bounds for each name in
-    `numbers`.
+    `numbers`. A timeline that was asked for without outputs has no classes, numbers and edges.
     """
 
     start: datetime

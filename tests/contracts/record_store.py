@@ -310,13 +310,20 @@ class RecordStoreContract:
         )
         found = self.timeline(buckets=3)
         assert found.total.classes == {"label": {"setosa": 2, "virginica": 2}}
-        assert found.buckets[0].all.classes == {"label": {"setosa": 2, "virginica": 1}}
+        assert found.buckets[0].all.classes == {}
         assert found.versions["iris", 2].classes == {"label": {"virginica": 1}}
         assert list(found.edges) == ["score"]
         assert found.edges["score"] == pytest.approx([step / 20 for step in range(21)])
         bins = {place: count for place, count in enumerate(found.total.numbers["score"]) if count}
         assert bins == {0: 1, 5: 2, 19: 1}
         assert found.versions["iris", 2].numbers["score"].index(1) == 5
+
+    def test_a_timeline_leaves_out_outputs_where_nobody_asks_for_them(self):
+        self.keep(a_record(total_ms=8.0), a_record(total_ms=8.0))
+        end = NOON + timedelta(minutes=1)
+        found = self.store.timeline(Query(project="demo"), start=NOON, end=end, buckets=1, outputs=False)
+        assert (found.total.count, found.total.p50_ms, found.buckets[0].all.p95_ms) == (2, 8.0, 8.0)
+        assert (found.total.classes, found.total.numbers, found.edges) == ({}, {}, {})
 
     @pytest.mark.parametrize("values", [(-1.7e308, 1.7e308), (1e30,), (-5e-324, 5e-324), (0.1, 0.1 + 1e-16)])
     def test_a_timeline_bins_whatever_numbers_a_model_gives(self, values):

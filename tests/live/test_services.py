@@ -138,7 +138,8 @@ def test_health_names_every_dependency(services: Services) -> None:
     status, report = services.get("/health/ready")
     assert status == 200
     assert {"database", "queue", "cache", "record store", "spool"} <= set(report["parts"])
-    assert report["status"] == "ok", report
+    # On a busy machine a part may just have been asked in vain; it is asked again each second.
+    eventually(lambda: services.get("/health/ready")[1]["status"] == "ok", limit=20)
 
 
 def counted(services: Services, prefix: str) -> float:
