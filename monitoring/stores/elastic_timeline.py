@@ -16,6 +16,7 @@ from monitoring.stores.timeline import Bucket, Slice, Timeline
 _Body = dict[str, Any]
 _Edges = dict[str, tuple[float, ...]]
 _LATENCY = {"latency": {"percentiles": {"field": "total_ms", "percents": [50, 95, 99]}}}
+_NOTHING: _Body = {"doc_count": 0, "time": {"buckets": []}}
 _OUTPUTS = {"term": {"values.side": "output"}}
 
 
@@ -23,13 +24,10 @@ def read(search: dsl.Search[Any], *, start: datetime, end: datetime, buckets: in
     """The timeline of what this search finds, which must all have been accepted from `start` to before `end`."""
     starts = timeline.starts(start, end, buckets)
     over_time = _over_time(start, timeline.width_ms(start, end, buckets))
-    counted = _asked(search, {"all": _split(over_time, _errors(), _errors() | _versions({}))})["all"]
+    counted = _asked(search, {"all": _split(over_time, _errors(), _errors() | _versions({}))}).get("all", _NOTHING)
     count = counted["doc_count"]
     share = min(1.0, timeline.MOST_SAMPLED / count) if count else 1.0
-    some = _sample(search, share)
-    edges = _edges(_asked(some, _ranges())) if outputs else {}
-    looked = _LATENCY | (_distributions(edges) if outputs else {})
-    sampled = _asked(some, {"all": _split(over_time, looked, _LATENCY)})["all"]
+    edges, sampled = _sampled(_sample(search, share), over_time, outputs) if count else ({}, _NOTHING)
     looks = {bucket["key"]: bucket for bucket in sampled["time"]["buckets"]}
     counts = {bucket["key"]: bucket for bucket in counted["time"]["buckets"]}
     looks_by_version = dict(_by_version(sampled))
@@ -55,10 +53,18 @@ def read(search: dsl.Search[Any], *, start: datetime, end: datetime, buckets: in
     )
 
 
+def _sampled(some: dsl.Search[Any], over_time: _Body, outputs: bool) -> tuple[_Edges, _Body]:
+    """What these records hold, and where outputs are wanted the edges of the bins of each number."""
+    edges = _edges(_asked(some, _ranges())) if outputs else {}
+    looked = _LATENCY | (_distributions(edges) if outputs else {})
+    return edges, _asked(some, {"all": _split(over_time, looked, _LATENCY)})["all"]
+
+
 def _asked(search: dsl.Search[Any], aggregations: _Body) -> _Body:
+    """The aggregations by name; none while there is no index yet."""
     with judged():
         answer = search[:0].extra(aggs=aggregations).execute()
-    found: _Body = answer.to_dict()["aggregations"]
+    found: _Body = answer.to_dict().get("aggregations", {})
     return found
 
 

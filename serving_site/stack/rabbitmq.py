@@ -8,15 +8,25 @@ import subprocess
 import time
 from pathlib import Path
 
-from serving_site.stack.server import Server, ServerMissing, folder_for, free_port, launch
+from serving_site.stack.server import Server, ServerBroken, ServerMissing, folder_for, free_port, launch
 
+READY_LIMIT_S = 60
 _PLACES = ["/usr/lib/rabbitmq/bin", "/usr/local/sbin", "/opt/homebrew/sbin"]
 
 
 def start(root: Path, *, port: int | None = None) -> Server:
-    """Start it in `root/rabbitmq`. The password is made once and kept there (mode 600)."""
+    """Start it in `root/rabbitmq`. The password is made once and kept there (mode 600).
+
+    Raises `ServerBroken` with the end of its log when it does not take work twice in a row.
+    """
     folder = folder_for(root, "rabbitmq")
-    port = port or free_port()
+    try:
+        return _start(folder, port or free_port())
+    except ServerBroken:
+        return _start(folder, port or free_port())
+
+
+def _start(folder: Path, port: int) -> Server:
     management, metrics, distribution = free_port(), free_port(), free_port()
     password = _password(folder)
     _configure(folder, port=port, management=management, metrics=metrics, password=password)
@@ -30,20 +40,21 @@ def start(root: Path, *, port: int | None = None) -> Server:
         timeout=90,
         extra_urls={"management": f"http://127.0.0.1:{management}", "metrics": f"http://127.0.0.1:{metrics}/metrics"},
     )
-    _await_ready(folder, port, distribution)
+    try:
+        _await_ready(server, _environment(folder, port, distribution))
+    except ServerBroken:
+        server.stop()
+        raise
     return server
 
 
-def _await_ready(folder: Path, port: int, distribution: int) -> None:
-    """The port answers before the node takes work; ask the node itself."""
-    end = time.monotonic() + 60
-    command = [_script("rabbitmqctl"), "--quiet", "await_startup", "--timeout", "60"]
-    while True:
-        done = subprocess.run(  # noqa: S603
-            command, env={**os.environ, **_environment(folder, port, distribution)}, capture_output=True
-        )
-        if done.returncode == 0 or time.monotonic() > end:
-            return
+def _await_ready(server: Server, environment: dict[str, str]) -> None:
+    """The port answers before the node takes work, and before its plugins have their ports; ask the node itself."""
+    end = time.monotonic() + READY_LIMIT_S
+    command = [_script("rabbitmqctl"), "--quiet", "await_startup", "--timeout", str(READY_LIMIT_S)]
+    while subprocess.run(command, env={**os.environ, **environment}, capture_output=True).returncode:  # noqa: S603
+        if time.monotonic() > end or not server.process.running():
+            raise ServerBroken(f"rabbitmq does not take work:\n{server.said()}")
         time.sleep(0.5)
 
 

@@ -9,6 +9,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,10 +24,16 @@ ACCOUNT = "serving"
 #: Linux gives outgoing connections ports from 32768 upwards, macOS from 49152.
 _PORTS = (15_000, 32_000)
 _TRIES = 100
+#: What this process took for servers of its own: another one that looks for a port meanwhile passes over them.
+_taken: list[socket.socket] = []
 
 
 class ServerMissing(Exception):
     """A server's program is not on this machine and could not be installed."""
+
+
+class ServerBroken(Exception):
+    """A server was started and does not work."""
 
 
 @dataclass(slots=True)
@@ -47,6 +54,10 @@ class Server:
             raise RuntimeError(f"{self.name} does not run")
         return process.pid
 
+    def said(self, lines: int = 20) -> str:
+        """The end of its log."""
+        return "\n".join((self.folder / f"{self.name}.log").read_text(errors="replace").splitlines()[-lines:])
+
     def stop(self) -> None:
         """End it and everything it started; a server that was killed before, or says so on leaving, is no error."""
         with suppress(ProcessFinishedWithError):
@@ -57,15 +68,25 @@ def free_port() -> int:
     """A loopback port nobody listens on, outside the range that outgoing connections take theirs from.
 
     A server that was killed is started again on its port. Within that range another connection could hold it by then,
-    or even a client's own: connecting to a dead port of the range can meet itself (TCP's simultaneous open).
+    or even a client's own: connecting to a dead port of the range can meet itself (TCP's simultaneous open). A server
+    may take its port seconds later; until this process ends no other one of ours is given it.
     Raises OSError when none is found.
     """
     for _ in range(_TRIES):
         port = _PORTS[0] + secrets.randbelow(_PORTS[1] - _PORTS[0])
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            _take(port)
             return port
     raise OSError(f"no free port between {_PORTS[0]} and {_PORTS[1]}")
+
+
+def _take(port: int) -> None:
+    """Raise OSError if another process took it. The name is Linux's, of no file, and gone with the process."""
+    if sys.platform == "linux":
+        name = socket.socket(socket.AF_UNIX)
+        name.bind(f"\0serving-blueprint-port-{port}")
+        _taken.append(name)
 
 
 def launch(

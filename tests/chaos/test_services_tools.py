@@ -59,7 +59,7 @@ def test_a_prediction_that_never_finishes_again_is_found() -> None:
 @pytest.fixture
 def served() -> Iterator[HTTPServer]:
     class Counting(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def do_POST(self) -> None:
             self.server.asked += 1  # type: ignore[attr-defined]
             self.send_response(204)
             self.end_headers()
@@ -75,24 +75,25 @@ def served() -> Iterator[HTTPServer]:
     server.server_close()
 
 
-def ask(port: int) -> int:
+def ask(port: int, path: str = "/_bulk") -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        connection.request("GET", "/")
+        connection.request("POST", path)
         return connection.getresponse().status
     finally:
         connection.close()
 
 
-def test_a_lost_answer_is_of_a_request_that_was_worked(served: HTTPServer) -> None:
+def test_a_lost_answer_is_of_a_bulk_that_was_worked(served: HTTPServer) -> None:
     proxy = Proxy(served.server_port)
     assert ask(proxy.port) == 204
     proxy.losing = True
     with pytest.raises((OSError, http.client.HTTPException)):
         ask(proxy.port)
     assert (served.asked, proxy.lost) == (2, 1)  # type: ignore[attr-defined]
+    assert ask(proxy.port, "/_cluster/health") == 204
     proxy.losing, proxy.shut = False, True
     with pytest.raises((OSError, http.client.HTTPException)):
         ask(proxy.port)
-    assert served.asked == 2  # type: ignore[attr-defined]
+    assert served.asked == 3  # type: ignore[attr-defined]
     proxy.close()

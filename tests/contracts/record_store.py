@@ -74,6 +74,19 @@ class RecordStoreContract:
         self.keep(record)
         assert self.store.get("demo", record.id) == record
 
+    def test_an_empty_store_answers_every_question(self):
+        query = Query(project="demo")
+        assert self.store.get("demo", mint()) is None
+        assert self.store.present([mint()]) == set()
+        assert self.found() == []
+        assert self.store.count(query) == 0
+        assert self.store.counts(query, seconds=60) == []
+        assert list(self.store.stream(query)) == []
+        found = self.timeline(buckets=3)
+        assert [bucket.all.count for bucket in found.buckets] == [0, 0, 0]
+        assert (found.total.count, found.versions, found.edges, found.share) == (0, {}, {}, 1.0)
+        assert self.store.remove(query) == 0
+
     def test_another_projects_record_does_not_exist(self):
         record = a_record(project="rival")
         self.keep(record)

@@ -89,7 +89,7 @@ def test_archives_that_lie_are_refused(model: RegisteredModel, sandbox: Sandbox,
         started = time.perf_counter()
         if not refused(model, sandbox, name, content):
             taken.append(name)
-        assert time.perf_counter() - started < 10, name
+        assert time.perf_counter() - started < 30, name  # long before PUBLISH_LIMIT_S
     assert taken == []
 
 
