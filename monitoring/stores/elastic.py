@@ -130,12 +130,13 @@ class ElasticStore:
     def search(self, query: Query) -> Page:
         after = cursors.decode(query.cursor) if query.cursor is not None else None
         found: list[Record] = []
-        # Newest days first: ids grow with time and name the index, so most pages are full after one or two shards.
-        for indices in elastic_queries.windows(self._layout, query, after):
-            search = elastic_queries.search(self._client, self._layout, query, indices).sort("-id")
+        # Newest first: ids grow with time and name the index, so most pages are full after a few minutes of one shard.
+        for window in elastic_queries.windows(self._layout, query, after):
+            search = elastic_queries.search(self._client, self._layout, query, window.indices).sort("-id")
             if after is not None:
                 search = search.extra(search_after=[str(after)])
-            found += [_record(hit["_source"]) for hit in self._hits(search[: query.limit - len(found)])]
+            hits = self._hits(window.narrowed(search)[: query.limit - len(found)])
+            found += [_record(hit["_source"]) for hit in hits if window.holds(UUID(hit["_source"]["id"]))]
             if len(found) >= query.limit:
                 return Page(tuple(found), cursors.encode(found[-1].id))
             after = found[-1].id if found else after

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,12 @@ from monitoring.stores.base import Query
 from monitoring.stores.elastic_layout import Layout
 
 
+#: The newest stretches of time that a page of records is looked for in first: an empty one costs a millisecond or two.
+SPANS = (timedelta(seconds=15), timedelta(minutes=5), timedelta(hours=2))
+#: How much older than its id a record's time of acceptance may be. It is younger as a rule: the id is made first.
+SLACK = timedelta(seconds=10)
+
+
 def search(
     client: Elasticsearch, layout: Layout, query: Query, indices: list[str] | str | None = None
 ) -> dsl.Search[Any]:
@@ -24,18 +31,42 @@ def search(
     return found.extra(track_total_hits=False, timeout="2s").query("bool", filter=list(conditions(query)))
 
 
-def windows(layout: Layout, query: Query, after: UUID | None) -> Iterator[list[str] | str]:
-    """Where to look for the newest records one after the other: two days, a week before, then everything.
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Where to look for records whose ids are not older than `floor`; None: whatever the indices hold."""
 
-    `after` is the id that the page before ended with. A query bounded in time has one window.
+    indices: list[str] | str
+    floor: datetime | None = None
+
+    def narrowed(self, found: dsl.Search[Any]) -> dsl.Search[Any]:
+        """Sorting by id looks every id up that matches: of 200,000 records 80 ms, of those of some minutes 5 ms."""
+        if self.floor is None:
+            return found
+        return found.filter("range", accepted_at={"gte": self.floor - SLACK})
+
+    def holds(self, identifier: UUID) -> bool:
+        return self.floor is None or ids.time_of(identifier) >= self.floor
+
+
+def windows(layout: Layout, query: Query, after: UUID | None) -> Iterator[Window]:
+    """Where to look for the newest records one after the other, each window holding those before it.
+
+    Seconds, minutes, hours, then (of a query not bounded in time) two days, a week before, and everything.
+    `after` is the id that the page before ended with.
     """
+    now = datetime.now(UTC)
+    newest = ids.time_of(after) if after is not None else min(query.until or now, now)
     bounded = days(layout, query)
+    for span in SPANS:
+        floor = newest - span
+        if query.since is None or floor > query.since:
+            names = days(layout, replace(query, since=floor))
+            yield Window(names if names is not None else layout.pattern, floor)
     if bounded is None:
-        newest = ids.time_of(after) if after is not None else query.until or datetime.now(UTC) + timedelta(days=1)
-        last = newest.date()
+        last = (newest if after is not None or query.until is not None else now + timedelta(days=1)).date()
         for first, behind in ((0, 2), (2, 9)):
-            yield [layout.index_on(last - timedelta(days=step)) for step in range(first, behind)]
-    yield bounded or layout.pattern
+            yield Window([layout.index_on(last - timedelta(days=step)) for step in range(first, behind)])
+    yield Window(bounded or layout.pattern)
 
 
 def _indices(layout: Layout, query: Query) -> list[str] | str:
