@@ -76,6 +76,32 @@ class History:
             before[said.host, said.pid] = now
         return {label: tuple(values) for label, values in grown.items()}
 
+    def shares(self, spent: Declared, having: Declared) -> dict[str, Values]:
+        """How much of what each process has (a gauge, per second) it spent (a counter) in each stretch, by its name.
+
+        From 0 to 1 and None where it said nothing twice; of processes with one name the mean.
+        """
+        used: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(self.axis.starts))
+        had: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(self.axis.starts))
+        before: dict[tuple[str, int], Said] = {}
+        for said in self.said:
+            has = said.figures["gauges"].get(having.name, {}).get("", 0.0)
+            then = before.get((said.host, said.pid))
+            if has and then is not None:
+                spent_now, spent_then = (
+                    one.figures["counters"].get(spent.name, {}).get("", 0.0) for one in (said, then)
+                )
+                used[said.name][said.step] += max(0.0, spent_now - spent_then)
+                had[said.name][said.step] += has * (said.at - then.at).total_seconds()
+            before[said.host, said.pid] = said
+        return {
+            name: tuple(
+                round(min(1.0, amount / whole), 4) if whole else None
+                for amount, whole in zip(used[name], had[name], strict=True)
+            )
+            for name in sorted(used)
+        }
+
     def quantiles(self, metric: Declared, share: float) -> Values:
         """A quantile of what a histogram saw in each stretch, in its own unit; None where it saw nothing."""
         seen = [[0.0] * (len(metric.buckets) + 1) for _ in self.axis.starts]

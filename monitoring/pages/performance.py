@@ -12,6 +12,8 @@ from monitoring.pages.seen import Seen
 from monitoring.pages.sheet import Card, Cell, Chart, Series, Sheet, Table
 from monitoring.stores.timeline import Timeline
 
+#: What the response cache does → colour.
+_CACHED = {"hit": "good", "collapsed": "c2", "miss": "warn", "bypass": "mute"}
 _BEFORE = {"hour": "the hour before", "day": "the day before", "week": "the week before"}
 
 
@@ -111,6 +113,36 @@ def _inside(seen: Seen) -> Iterable[Chart]:
         empty=NO_PREDICTIONS,
     )
     yield overview.resource(seen, "cpu", "Processor", "Cores in use by kind of process.", unit="cores")
+    yield from _used(seen)
+
+
+def _used(seen: Seen) -> Iterable[Chart]:
+    """How much of the workers' time and of the response cache is made use of."""
+    busy = seen.history.shares(metrics.WORKER_BUSY, metrics.WORKER_THREADS)
+    yield seen.axis.chart(
+        "busy",
+        "Busy share of workers",
+        "Of the time of each kind of worker's threads, how much went into batches. All projects.",
+        kind="lines",
+        unit="share",
+        series=sheet.most([Series(name, values) for name, values in busy.items()]),
+        empty="No worker has told anything in this time.",
+    )
+    found = seen.history.increases(metrics.CACHE_REQUESTS)
+    yield seen.axis.chart(
+        "cache",
+        "Response cache",
+        f"Predictions of models with a cache per {overview.stretch(seen.axis.seconds)}, by what it did. All projects.",
+        kind="bars",
+        unit="",
+        series=[
+            Series(result, found[result], colour=colour)
+            for result, colour in _CACHED.items()
+            if any(found.get(result, ()))
+        ],
+        is_stacked=True,
+        empty="No model with a cache was asked in this time.",
+    )
 
 
 def _versions(timeline: Timeline) -> Table:

@@ -15,7 +15,6 @@ from monitoring import ids
 from monitoring.stores.base import Query
 from monitoring.stores.elastic_layout import Layout
 
-
 #: The newest stretches of time that a page of records is looked for in first: an empty one costs a millisecond or two.
 SPANS = (timedelta(seconds=15), timedelta(minutes=5), timedelta(hours=2))
 #: How much older than its id a record's time of acceptance may be. It is younger as a rule: the id is made first.

@@ -139,9 +139,11 @@ def test_no_foreign_metric_is_listed_that_no_rule_uses() -> None:
 
 def test_label_values_in_rules_are_those_that_are_counted() -> None:
     text = "\n".join(rule["expr"] for rule in ALERTS + RECORDED)
-    outcomes = {value for found in re.findall(r'outcome=~?"([^"]+)"', text) for value in found.split("|")}
-    assert outcomes
-    assert outcomes <= set(metrics.RECORDS.values)
+    for metric in (metrics.RECORDS, metrics.LOG_LINES):
+        found = re.findall(rf'{metric.name}{{outcome=~?"([^"]+)"', text)
+        assert found, metric.name
+        assert {value for values in found for value in values.split("|")} <= set(metric.values)
+    assert len(re.findall("outcome=", text)) == len(re.findall(r"_total{outcome=", text))
 
 
 def test_faults_are_the_errors_that_are_not_the_clients_doing() -> None:

@@ -55,6 +55,24 @@ def test_what_a_process_counts_for_the_first_time_has_grown_from_nothing():
     assert History(AXIS, tuple(heard)).increases(refusals) == {"oip 404": (0.0, 3.0, 0.0)}
 
 
+def test_the_busy_share_is_of_all_threads_of_all_workers_of_a_name():
+    def word(step: int, pid: int, threads: float, busy_s: float) -> Said:
+        gauges, counters = {metrics.WORKER_THREADS.name: {"": threads}}, {metrics.WORKER_BUSY.name: {"": busy_s}}
+        return said(step, pid=pid, name="worker standard", gauges=gauges, counters=counters)
+
+    # Two threads for a minute, 30 s of them busy; one thread beside them, idle, and beginning anew.
+    heard = [
+        word(0, 1, 2, 100),
+        word(0, 2, 1, 7),
+        word(1, 1, 2, 130),
+        word(1, 2, 1, 0),
+        word(2, 1, 2, 250),
+        said(2, pid=3),
+    ]
+    found = History(AXIS, tuple(heard)).shares(metrics.WORKER_BUSY, metrics.WORKER_THREADS)
+    assert found == {"worker standard": (None, round(30 / 180, 4), 1.0)}
+
+
 def test_quantiles_and_means_come_from_what_a_histogram_saw_in_a_stretch():
     rows = metrics.BATCH_ROWS
     empty = [0.0] * (len(rows.buckets) + 2)
