@@ -19,6 +19,7 @@ from serving_site.redis_clients import Factory
 from serving_site.stack import install
 from serving_site.stack.server import Server, free_port, launch, program
 from tests.contracts.cache_and_results import a_row
+from tests.contracts.tls import certificate
 from tests.contracts.wake_ups import Ear
 
 Launch = Callable[..., Server]
@@ -138,21 +139,14 @@ def test_keys_go_to_the_node_of_a_cluster_that_holds_them(redis_server, settings
 
 
 def test_tls_is_spoken_and_the_certificate_is_checked(redis_server, settings, tmp_path):
-    certificate, key = tmp_path / "redis.crt", tmp_path / "redis.key"
-    subprocess.run(
-        [
-            program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key,
-            "-out", certificate, "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-        ],
-        check=True, timeout=30, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    shown = certificate(tmp_path)
     port = free_port()
     redis_server(
         *("--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no"),
-        *("--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-ca-cert-file", str(certificate)),
+        *("--tls-cert-file", str(shown.file), "--tls-key-file", str(shown.key), "--tls-ca-cert-file", str(shown.file)),
         port=port,
     )
-    use(settings, f"rediss://127.0.0.1:{port}/0", str(certificate))
+    use(settings, f"rediss://127.0.0.1:{port}/0", str(shown.file))
     check()
     # Without the CA file the certificate is nobody's: nothing is sent.
     Factory._clients.clear()
