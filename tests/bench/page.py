@@ -15,7 +15,7 @@ README = ROOT / "README.md"
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 SECTIONS = (
     *("online", "latency", "queued", "embedded", "processes"),
-    *("records", "ledger", "growth", "connections", "profiles"),
+    *("records", "ledger", "growth", "connections", "searches", "profiles"),
 )
 #: What was found beside the figures, written by hand; one Markdown file.
 NOTES = "notes.md"
@@ -38,6 +38,7 @@ def text(folder: Path) -> str:
         *_online(found),
         *_latency(found),
         *_queued(found),
+        *searches(found),
         *_pictures(folder),
         *_profiles(found),
         notes.read_text().strip() if notes.exists() else "",
@@ -90,12 +91,13 @@ def _head(found: Measured) -> str:
     machine = next(iter(found.values()))["machine"]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     made = sorted(document["made"] for document in found.values())
+    rounds = _rounds(found) or [1]
     busy = max(document["load"] for document in found.values())
     return (
         f"`make bench`, {made[0]} to {made[-1]}: {machine['cores']} cores of {machine['processor']}, "
         f"{machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']}, {versions}. Server on one "
         "core, load generator on the other, all in one run; servers take turns within each round, and ours stand "
-        f"still while others are measured; medians of {min(_rounds(found))} to {max(_rounds(found))} rounds. Everybody "
+        f"still while others are measured; medians of {min(rounds)} to {max(rounds)} rounds. Everybody "
         "serves the same ONNX file where it can load one, and every server had to give the right answers first. A "
         "refused call counts as "
         "not done. Ours has authentication, metrics and the record (in the spool before the answer) switched on "
@@ -182,6 +184,31 @@ def _queued(found: Measured) -> Iterator[str]:
             for row in document.get("rows", [])
         ]
     if len(lines) > 4:
+        yield "\n".join(lines)
+
+
+def searches(found: Measured) -> Iterator[str]:
+    """Per store: every search, all of them together, and the exports with this process's memory."""
+    for row in found.get("searches", {}).get("rows", []):
+        lines = [
+            f"**{row['records']:,} records in {row['store']}** (stored {charts.shown(row['seeded_per_s'])}/s by one "
+            "process)",
+            "",
+            "| search | p50 ms | p95 ms | found |\n|---|---:|---:|---:|",
+        ]
+        lines += [
+            f"| {one['search']} | {one['p50_ms']:.3g} | {one['p95_ms']:.3g} | {one['found']:,} |"
+            for one in row["searches"]
+        ]
+        lines += [f"| **all but the timelines** | {row['p50_ms']:.3g} | **{row['p95_ms']:.3g}** | |", ""]
+        lines.append(
+            "| export of all | records/s | file MB | memory at first, MB | most, MB |\n|---|---:|---:|---:|---:|"
+        )
+        lines += [
+            f"| {one['form']} | {charts.shown(one['per_s'])} | {one['file_mb']:.3g} | {one['memory_mb']:.3g} | "
+            f"{one['most_mb']:.3g} |"
+            for one in row["exports"]
+        ]
         yield "\n".join(lines)
 
 

@@ -2,7 +2,7 @@
 
 Seeds Elasticsearch (a private one with 1 GB of heap, or `--url`) and SQLite with records like those of the demo
 models over ten days, then measures each usual search `--times` times and exports all records in every format,
-watching the resident memory of this process.
+watching the resident memory of this process. `make bench ONLY=searches` does the same and keeps the figures.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+
+from tests.bench import figures
 
 DAYS = 10
 LABELS = ("setosa", "versicolor", "virginica")
@@ -28,23 +31,41 @@ END = datetime.now(UTC).replace(second=0, microsecond=0)
 START = END - timedelta(days=DAYS)
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured; `url` is an Elasticsearch to use, else a private one is started."""
+
+    elasticsearch: int = 1_000_000
+    sqlite: int = 200_000
+    times: int = 40
+    url: str = ""
+
+
 def main() -> None:
+    from tests.bench import page
+
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--elasticsearch", type=int, default=1_000_000, help="records in Elasticsearch; 0: none")
-    parser.add_argument("--sqlite", type=int, default=200_000, help="records in SQLite; 0: none")
-    parser.add_argument("--times", type=int, default=40, help="how often each search is made")
-    parser.add_argument("--url", help="an Elasticsearch to use; absent: a private one is started")
-    asked = parser.parse_args()
+    parser.add_argument("--elasticsearch", type=int, default=Sizes.elasticsearch, help="records; 0: none")
+    parser.add_argument("--sqlite", type=int, default=Sizes.sqlite, help="records; 0: none")
+    parser.add_argument("--times", type=int, default=Sizes.times, help="how often each search is made")
+    parser.add_argument("--url", default="", help="an Elasticsearch to use; absent: a private one is started")
+    print("\n\n".join(page.searches({"searches": measured(Sizes(**vars(parser.parse_args())))})))
+
+
+def measured(sizes: Sizes) -> dict[str, Any]:
+    """The section's document: a row per store. In a process of its own: it sets Django up on a folder it drops."""
     with tempfile.TemporaryDirectory(prefix="records-bench-") as root:
         os.environ["DATA_DIR"] = root
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "serving_site.settings")
         import django
 
         django.setup()
-        if asked.sqlite:
-            _measure("SQLite", _database(), asked.sqlite, asked.times, settle=lambda: None)
-        if asked.elasticsearch:
-            _elasticsearch(Path(root), asked)
+        rows = []
+        if sizes.sqlite:
+            rows.append(_measure("SQLite", _database(), sizes.sqlite, sizes.times, settle=lambda: None))
+        if sizes.elasticsearch:
+            rows.append(_elasticsearch(Path(root), sizes))
+    return {"rows": rows}
 
 
 def _database() -> Any:
@@ -56,51 +77,61 @@ def _database() -> Any:
     return DatabaseStore()
 
 
-def _elasticsearch(root: Path, asked: argparse.Namespace) -> None:
+def _elasticsearch(root: Path, sizes: Sizes) -> dict[str, Any]:
     from elasticsearch import Elasticsearch
 
     from monitoring.stores.elastic import ElasticStore, Layout
     from serving_site.stack import elasticsearch
 
     server = None
-    if not asked.url:
+    if not sizes.url:
         server = elasticsearch.start(root, heap="1g", downloads=Path("var/downloads"))
-    client = Elasticsearch(asked.url or server.url, request_timeout=30, max_retries=0)  # type: ignore[union-attr]
+    client = Elasticsearch(sizes.url or server.url, request_timeout=30, max_retries=0)  # type: ignore[union-attr]
     store = ElasticStore(client, Layout(environment=f"bench{time.time_ns()}"))
     try:
-        _measure("Elasticsearch", store, asked.elasticsearch, asked.times, settle=store.refresh)
+        return _measure("Elasticsearch", store, sizes.elasticsearch, sizes.times, settle=store.refresh)
     finally:
-        for row in client.cat.indices(index=store._layout.pattern, h="index", format="json"):
+        for row in client.cat.indices(index=store.layout.pattern, h="index", format="json"):
             client.indices.delete(index=row["index"])  # type: ignore[index]
         client.close()
         if server is not None:
             server.stop()
 
 
-def _measure(name: str, store: Any, count: int, times: int, *, settle: Callable[[], None]) -> None:
+def _measure(name: str, store: Any, count: int, times: int, *, settle: Callable[[], None]) -> dict[str, Any]:
     began = time.perf_counter()
     for batch in _batches(count):
         store.create(batch)
     settle()
-    seconds = time.perf_counter() - began
-    print(f"\n### {count:,} records in {name}\n", flush=True)
-    print(f"Seeded in {seconds:.0f} s ({count / seconds:,.0f} records/s).\n")
-    print("| search | p50, ms | p95, ms | found |\n|---|---:|---:|---:|")
-    everything: list[float] = []
+    seeded_per_s = figures.rounded(count / (time.perf_counter() - began))
+    print(f"  {name}: {count:,} records seeded, {seeded_per_s:,.0f}/s", file=sys.stderr, flush=True)
+    found, everything = [], []
     for label, search in searches(store).items():
-        _answered(search)  # the first one opens files
-        took, found = [], 0
-        for _ in range(times):
-            before = time.perf_counter()
-            found = _answered(search)
-            took.append((time.perf_counter() - before) * 1000)
-        everything += took if not label.startswith("*") else []
-        print(f"| {label.lstrip('*')} | {statistics.median(took):.1f} | {_p95(took):.1f} | {found:,} |", flush=True)
-    print(f"| **all searches** | {statistics.median(everything):.1f} | **{_p95(everything):.1f}** | |")
-    print("\n| export of all | seconds | records/s | file, MB | memory at first, MB | most, MB |")
-    print("|---|---:|---:|---:|---:|---:|")
-    for form in ("jsonl", "csv", "parquet"):
-        print(_export(store, form, count), flush=True)
+        row, took = _timed(label.lstrip("*"), search, times)
+        found.append(row | {"counted": not label.startswith("*")})
+        everything += took if found[-1]["counted"] else []
+    return {
+        "store": name,
+        "records": count,
+        "seeded_per_s": seeded_per_s,
+        "p50_ms": figures.rounded(statistics.median(everything)),
+        "p95_ms": figures.rounded(_p95(everything)),
+        "searches": found,
+        "exports": [_export(store, form, count) for form in ("jsonl", "csv", "parquet")],
+    }
+
+
+def _timed(label: str, search: Callable[[], int], times: int) -> tuple[dict[str, Any], list[float]]:
+    """One search `times` times: its row, and the milliseconds of each."""
+    _answered(search)  # the first one opens files
+    took, found = [], 0
+    for _ in range(times):
+        before = time.perf_counter()
+        found = _answered(search)
+        took.append((time.perf_counter() - before) * 1000)
+    p50, p95 = figures.rounded(statistics.median(took)), figures.rounded(_p95(took))
+    print(f"  {label}: p50 {p50} ms, p95 {p95} ms, found {found:,}", file=sys.stderr, flush=True)
+    return {"search": label, "p50_ms": p50, "p95_ms": p95, "found": found}, took
 
 
 def searches(store: Any) -> dict[str, Callable[[], int]]:
@@ -138,7 +169,7 @@ def searches(store: Any) -> dict[str, Callable[[], int]]:
     }
 
 
-def _export(store: Any, form: str, count: int) -> str:
+def _export(store: Any, form: str, count: int) -> dict[str, Any]:
     from monitoring import formats
     from monitoring.stores.base import Query
 
@@ -149,7 +180,13 @@ def _export(store: Any, form: str, count: int) -> str:
         octets += len(piece)
         most = max(most, _resident())
     seconds = time.perf_counter() - began
-    return f"| {form} | {seconds:.0f} | {count / seconds:,.0f} | {octets / 1e6:,.0f} | {before:.0f} | {most:.0f} |"
+    return {
+        "form": form,
+        "per_s": figures.rounded(count / seconds),
+        "file_mb": figures.rounded(octets / 1e6),
+        "memory_mb": figures.rounded(before),
+        "most_mb": figures.rounded(most),
+    }
 
 
 def _answered(search: Callable[[], int]) -> int:

@@ -192,4 +192,18 @@ TARGETS: tuple[Target, ...] = (
     Target(
         "records shipped to Elasticsearch by one keeper", 5000, "/s", lambda found: found.get("records", {}).get("rate")
     ),
+    Target(
+        "usual searches of 1,000,000 records in Elasticsearch, p95",
+        300,
+        "ms",
+        figure("searches", "p95_ms", store="Elasticsearch", records=1_000_000),
+        more=False,
+    ),
+    Target(
+        "usual searches of 200,000 records in SQLite, p95",
+        500,
+        "ms",
+        figure("searches", "p95_ms", store="SQLite", records=200_000),
+        more=False,
+    ),
 )

@@ -69,7 +69,7 @@ def test_the_busy_share_is_of_all_threads_of_all_workers_of_a_name():
         word(2, 1, 2, 250),
         said(2, pid=3),
     ]
-    found = History(AXIS, tuple(heard)).shares(metrics.WORKER_BUSY, metrics.WORKER_THREADS)
+    found = History(AXIS, (*heard, said(2, pid=3))).shares(metrics.WORKER_BUSY, metrics.WORKER_THREADS)
     assert found == {"worker standard": (None, round(30 / 180, 4), 1.0)}
 
 
