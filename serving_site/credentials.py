@@ -4,10 +4,13 @@ One folder for each who reads them, so that a container gets its own and no othe
 
     ours/       secret_key, admin_password, database_url, rabbitmq_url, rabbitmq_management_url, redis_url,
                 redis_results_url
-    postgres/   password
+    postgres/   password, replication_password
     rabbitmq/   serving.conf      default user and password, read at its first start
-    redis/      cache.conf, results.conf
+                erlang_cookie     of a cluster's nodes
+    redis/      cache.conf, results.conf, sentinel.conf
     grafana/    password
+
+Beside each URL there is a `cluster_…` one, which names the copies that docker/compose.cluster.yml adds.
 
 What exists is kept: a second start finds the passwords that the services' data were made with.
 """
@@ -58,15 +61,35 @@ def _write(path: Path, content: str) -> None:
 
 def _redis(name: str, policy: str) -> Callable[[Path], str]:
     return lambda folder: (
-        f"requirepass {_password(folder, name)}\nmaxmemory-policy {policy}\nmaxmemory 256mb\n"
+        f"requirepass {_password(folder, name)}\nmasterauth {_password(folder, name)}\n"
+        f"maxmemory-policy {policy}\nmaxmemory 256mb\n"
         'save ""\nappendonly no\nprotected-mode no\nbind * -::*\n'
     )
+
+
+def _sentinel(folder: Path) -> str:
+    """Two of three agree within 3 s that a Redis is gone, and make its replica the one that is written to."""
+    lines = ["protected-mode no", "sentinel resolve-hostnames yes", "sentinel announce-hostnames yes"]
+    for service, host in (("cache", "redis-cache"), ("results", "redis-results")):
+        lines += [
+            f"sentinel monitor {service} {host} 6379 2",
+            f"sentinel auth-pass {service} {_password(folder, host)}",
+            f"sentinel down-after-milliseconds {service} 3000",
+            f"sentinel failover-timeout {service} 20000",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _brokers(folder: Path) -> str:
+    nodes = ("rabbitmq", "rabbitmq-2", "rabbitmq-3")
+    return ";".join(_url("amqp", "rabbitmq", f"{node}:5672//")(folder) for node in nodes)
 
 
 def _url(scheme: str, name: str, address: str, user: str = USER) -> Callable[[Path], str]:
     return lambda folder: f"{scheme}://{user}:{_password(folder, name)}@{address}"
 
 
+_SENTINELS = ",".join(f"sentinel-{number}:26379" for number in (1, 2, 3))
 _FILES: dict[str, Callable[[Path], str]] = {
     "ours/secret_key": lambda _: secrets.token_urlsafe(50),
     "ours/admin_password": lambda folder: _password(folder, "admin"),
@@ -75,10 +98,19 @@ _FILES: dict[str, Callable[[Path], str]] = {
     "ours/rabbitmq_management_url": _url("http", "rabbitmq", "rabbitmq:15672"),
     "ours/redis_url": _url("redis", "redis-cache", "redis-cache:6379/0", user=""),
     "ours/redis_results_url": _url("redis", "redis-results", "redis-results:6379/0", user=""),
+    "ours/cluster_database_url": _url(
+        "postgres", "postgres", f"postgres:5432,postgres-standby:5432/{DATABASE}?target_session_attrs=read-write"
+    ),
+    "ours/cluster_rabbitmq_url": _brokers,
+    "ours/cluster_redis_url": _url("redis+sentinel", "redis-cache", f"{_SENTINELS}/cache/0", user=""),
+    "ours/cluster_redis_results_url": _url("redis+sentinel", "redis-results", f"{_SENTINELS}/results/0", user=""),
     "postgres/password": lambda folder: _password(folder, "postgres"),
+    "postgres/replication_password": lambda folder: _password(folder, "replication"),
+    "rabbitmq/erlang_cookie": lambda folder: _password(folder, "erlang"),
     "rabbitmq/serving.conf": lambda folder: f"default_user = {USER}\ndefault_pass = {_password(folder, 'rabbitmq')}\n",
     "redis/cache.conf": _redis("redis-cache", "allkeys-lru"),
     "redis/results.conf": _redis("redis-results", "noeviction"),
+    "redis/sentinel.conf": _sentinel,
     "redis/cache_password": lambda folder: _password(folder, "redis-cache"),
     "redis/results_password": lambda folder: _password(folder, "redis-results"),
     "grafana/password": lambda folder: _password(folder, "grafana"),

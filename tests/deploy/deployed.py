@@ -1,0 +1,75 @@
+"""docker/compose.yml as it runs, asked through its proxy as any server (`tests.running.Server`)."""
+
+from __future__ import annotations
+
+import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from serving_site.stack.server import free_port
+from tests.deploy import compose
+from tests.deploy.compose import Project
+from tests.deploy.running import Up, running
+from tests.running import ROOT, Server
+
+COMPOSE = ROOT / "docker" / "compose.yml"
+CLUSTER = ROOT / "docker" / "compose.cluster.yml"
+#: Elasticsearch refuses to join others with less, and not every account may raise its own limit.
+FILES_OF_ELASTICSEARCH = 65_535
+#: Has no stand-in.
+WITHOUT = frozenset({"grafana"})
+
+
+class Deployed(Server):
+    """The proxy's port and a key of the project demo; `up` is what runs behind it."""
+
+    def __init__(self, up: Up, port: int) -> None:
+        self.up = up
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.folder = Path("/nowhere")
+
+    @property
+    def key(self) -> str:
+        return self._key
+
+    @cached_property
+    def _key(self) -> str:
+        """Made as README says, in a running container."""
+        words = ["create_key", "--project", "demo", "--name", "tests", "--scopes", "predict,read,publish,manage"]
+        return str(json.loads(self.manage(*words, "--json"))["secret"])
+
+    def manage(self, *words: str, tolerant: bool = False) -> str:
+        return self.up.execute("web", "python", "-m", "serving_site.roles", "manage", *words, tolerant=tolerant)
+
+    def secret(self, name: str) -> str:
+        """A file of the folder that the containers of ours read."""
+        return (self.up.volume("ours") / name).read_text()
+
+
+@contextmanager
+def deployed(*more: Path, name: str = "serving-test", **environment: str) -> Iterator[Deployed]:
+    """Started from docker/compose.yml and the files `more` on top of it; removed at the end."""
+    port = free_port()
+    variables = {"PORT": str(port), "ES_JAVA_OPTS": "-Xms512m -Xmx512m", **environment}
+    project = compose.read([COMPOSE, *more], variables)
+    if more and resource.getrlimit(resource.RLIMIT_NOFILE)[1] < FILES_OF_ELASTICSEARCH:
+        project = with_one_elasticsearch(project, compose.read([COMPOSE], variables))
+    with running(compose.renamed(project, name), without=WITHOUT) as up:
+        up.await_healthy("proxy")
+        yield Deployed(up, port)
+
+
+def with_one_elasticsearch(project: Project, single: Project) -> Project:
+    """The first node, alone and as `single` has it, in place of three."""
+    copies = {"elasticsearch-2", "elasticsearch-3"}
+    kept = {}
+    for name, service in {**project.services, "elasticsearch": single.services["elasticsearch"]}.items():
+        needs = {needed: how for needed, how in service.facts.get("depends_on", {}).items() if needed not in copies}
+        if name not in copies:
+            kept[name] = replace(service, facts={**service.facts, "depends_on": needs})
+    return replace(project, services=kept)
