@@ -2,7 +2,7 @@
 # Needs Python 3.11 to 3.13 and make; the rest goes into .venv, pinned and hashed.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help serve stack install install-dev test lint chaos soak bench requirements docs clean
+.PHONY: help serve stack install install-dev test lint chaos soak deploy-test bench requirements docs clean
 
 BIN := .venv/bin
 EXPORT := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -48,6 +48,9 @@ chaos: .venv/installed-dev ## Kill the server 30 times, and each part of the ser
 
 soak: .venv/installed-dev ## Answer 100,000 online and 10,000 queued predictions in either mode and watch the memory.
 	@SOAK_ONLINE=100000 SOAK_QUEUED=10000 $(BIN)/python -m tests soak
+
+deploy-test: .venv/installed-dev ## Build the image and run the compose files with podman on stand-in images (root, Debian's podman, buildah, runc, debootstrap).
+	@$(BIN)/python -m tests deploy
 
 bench: .venv/installed-dev ## Measure beside the peers (QUICK=1: without them, ONLY=online,queued: some sections) and write README's figures.
 	@$(BIN)/python -m tests.bench

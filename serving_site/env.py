@@ -198,6 +198,12 @@ SPOOL_LIMIT = read("SPOOL_LIMIT", "int", 2 * 2**30, "Most bytes of online record
 ANSWER_WITHOUT_RECORD = read(
     "ANSWER_WITHOUT_RECORD", "bool", False, "Answer online calls although the spool is full; what is lost is counted."
 )
+LEAVE_S = read(
+    "LEAVE_S",
+    "float",
+    0,
+    "Seconds a stopping server still serves while /health/ready says no: longer than a proxy's look.",
+)
 DRAIN_S = read("DRAIN_S", "float", 20.0, "Seconds a stopping server gives to what is running.")
 CHILD_MEMORY_LIMIT = read("CHILD_MEMORY_LIMIT", "int", 2 * 2**30, "Address space of a model's process, bytes.")
 PUBLISH_LIMIT_S = read("PUBLISH_LIMIT_S", "float", 300.0, "Seconds publishing one version may take.")

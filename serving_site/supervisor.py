@@ -120,6 +120,8 @@ def _run(env: Any, lock: DataLock, load: Callable[[], Application], started: flo
     from granian.log import LogLevels
     from granian.server import MPServer
 
+    from serving_site import leaving
+
     supervisor = os.getpid()
 
     def load_in_worker() -> Application:
@@ -154,6 +156,11 @@ def _run(env: Any, lock: DataLock, load: Callable[[], Application], started: flo
     )
     # A closed terminal ends the server; to Granian SIGHUP would mean a second worker beside the first.
     server.on_startup(lambda: signal.signal(signal.SIGHUP, server.signal_handler_interrupt))
+    leaving.clear()
+    if env.LEAVE_S > 0:
+        server.on_startup(
+            lambda: signal.signal(signal.SIGTERM, lambda *_: leaving.begin(server.signal_handler_interrupt))
+        )
     try:
         with _traffic(env):
             server.serve(spawn_target=_serve_and_drain, target_loader=load_in_worker, wrap_loader=False)

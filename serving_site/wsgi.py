@@ -23,7 +23,7 @@ from monitoring import tracing  # noqa: E402
 from predictions import places  # noqa: E402
 from predictions.online.lane import Lane, declared_length  # noqa: E402
 from predictions.queued.lane import Lane as QueuedLane  # noqa: E402
-from serving_site import api, draining, env, memory  # noqa: E402
+from serving_site import api, draining, env, leaving, memory  # noqa: E402
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -31,6 +31,14 @@ StartResponse = Callable[..., Any]
 LIVE_PATHS = frozenset(["/health/live", "/v2/health/live"])
 _LIVE = b'{"live":true}'
 _LIVE_HEADERS = [("Content-Type", "application/json"), ("Content-Length", str(len(_LIVE)))]
+
+_LEAVING = b'{"status":"leaving"}'
+_LEAVING_HEADERS = [("Content-Type", "application/json"), ("Content-Length", str(len(_LEAVING)))]
+
+#: Prometheus and probes find each process by its address, which is no name of the site; these answers name no host.
+READY_PATH = "/health/ready"
+ASKED_BY_ADDRESS = frozenset(["/metrics", READY_PATH])
+_OWN_NAME = next((name for name in settings.ALLOWED_HOSTS if not name.startswith((".", "*", "["))), "")
 
 #: Largest body of the paths that begin so; of any other path a form's worth.
 _BODY_LIMITS = (
@@ -129,6 +137,11 @@ def application(environ: Environ, start_response: StartResponse) -> Iterable[byt
     if environ["PATH_INFO"] in LIVE_PATHS and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
         start_response("200 OK", _LIVE_HEADERS)
         return [_LIVE if environ["REQUEST_METHOD"] == "GET" else b""]
+    if environ["PATH_INFO"] == READY_PATH and leaving.is_leaving():
+        start_response("503 Service Unavailable", _LEAVING_HEADERS)
+        return [_LEAVING]
+    if environ["PATH_INFO"] in ASKED_BY_ADDRESS and _OWN_NAME:
+        environ["HTTP_HOST"] = _OWN_NAME
     thread = get_ident()
     draining.enter(thread)
     body = environ["wsgi.input"] = draining.Body(environ["wsgi.input"])

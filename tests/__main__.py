@@ -1,4 +1,4 @@
-"""`python -m tests [lint | chaos | soak | <tier> …]`: the steps of `make test`, each timed, with a table at the end.
+"""`python -m tests [lint | <tier> …]`: the steps of `make test`, each timed, with a table at the end.
 
 Each tier is a process of its own. `make test` runs them in two halves of two lanes, each lane in order: on two cores
 the second does while the first waits for servers to start, faults to end and leases to expire.
@@ -35,9 +35,10 @@ TIERS = {
     "defects-services": ["tests/chaos/test_services_defects.py"],
     "alarms-services": ["tests/chaos/test_services_alarms.py"],
     "soak": ["tests/chaos/test_soak.py", "tests/chaos/test_soak_services.py"],
+    "deploy": ["tests/deploy"],
 }
 #: What `make test` runs at the same time: two lanes, then two more. `alarms-services` has no short form: two alarms are
-#: in `live`, all of them in `make chaos`.
+#: in `live`, all of them in `make chaos`. `deploy` needs root and podman: `make deploy-test`.
 HALVES = (
     (("unit", "architecture", "integration", "browser"), ("lint", "contracts", "live")),
     (("chaos-services",), ("chaos", "defects-services", "soak")),

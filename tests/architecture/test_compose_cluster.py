@@ -1,4 +1,4 @@
-"""What compose.cluster.yml promises on top of compose.yml: every engine copied, bounded and unpublished as the first."""
+"""What compose.cluster.yml promises on top of compose.yml: every engine copied, bounded and unpublished."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def place(cluster: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 def under_load(cluster: Deployed, place: Place, act: Callable[[TimedLoad], None]) -> tuple[TimedLoad, Verdict]:
-    """`act` while clients call both doors through the proxy; the load, and what the checker says when all is drained."""
+    """`act` while clients call both doors through the proxy; the load, and the verdict when all is drained."""
     path = place.data / "client.jsonl"
     book = ClientLedger(path)
     load = TimedLoad(cluster.port, place.stage, book, seed=7, rate=20.0, retry_s=40.0, threads=12)

@@ -81,12 +81,16 @@ def test_the_administrator_made_at_the_first_start_logs_in(server: Deployed) -> 
 def test_the_proxy_keeps_metrics_inside_and_bodies_small(server: Deployed) -> None:
     assert server.request("GET", "/metrics")[0] == 404
     sent = {"Authorization": f"Bearer {server.key}", "Content-Type": "application/json"}
-    assert server.request("POST", "/v2/models/iris/infer", b" " * (18 * 2**20), sent)[0] == 413
+    try:
+        status = server.request("POST", "/v2/models/iris/infer", b" " * (18 * 2**20), sent)[0]
+    except (BrokenPipeError, ConnectionResetError):
+        status = 413  # answered and closed before all of it was sent
+    assert status == 413
 
 
 def test_the_doctor_finds_nothing_bad(server: Deployed) -> None:
-    findings = json.loads(server.manage("doctor", "--json", tolerant=True))
-    assert findings
+    findings = json.loads(server.manage("doctor", "--json", tolerant=True))["findings"]
+    assert len(findings) > 5
     assert [found for found in findings if found["grade"] == "bad"] == []
 
 
