@@ -145,14 +145,23 @@ def _told(seeds: Seeds, figures: dict, minute: float) -> dict:
         metrics.SPOOL_CALLS.name: {"": round(3 + 3 * math.sin(minute / 3) + full / 3)},
         metrics.UNRECORDED.name: {"": round(full / 8)},
         metrics.LOADED_MODELS.name: {"": 5},
+        metrics.WORKER_THREADS.name: {"": 3},
     }
+    # A third of three threads' minutes, more while the queue drains; every other prediction from the cache.
+    busy_s = (grown + 8 * math.sin(minute / 8) + max(0.0, SLOW - minute)) * 60
+    cached = {"hit": grown * 6 + 8 * math.sin(minute / 5), "miss": grown * 2, "collapsed": grown * 0.4}
     refused = {"oip not_found": grown * 2 + 12 * math.sin(minute / 9), "oip not_authenticated": grown}
     return {
         **figures,
         "memory": (168 + 12 * math.sin(minute / 17)) * 1e6,
         "cpu": round(0.18 + 0.08 * math.sin(minute / 6) + full / 150 + seeds.chance.uniform(0, 0.03), 3),
         "gauges": gauges,
-        "counters": {**figures["counters"], metrics.REFUSALS.name: refused},
+        "counters": {
+            **figures["counters"],
+            metrics.REFUSALS.name: refused,
+            metrics.WORKER_BUSY.name: {"": busy_s},
+            metrics.CACHE_REQUESTS.name: cached,
+        },
         "histograms": {
             queue.name: _histogram(len(queue.buckets), grown, first=3, slow=full),
             inference.name: _histogram(len(inference.buckets), grown, first=1, slow=full / 4),
