@@ -35,11 +35,11 @@ def _made(number: int) -> uuid.UUID:
     else that minting does."""
     made = _new(uuid.UUID)
     _set(made, "int", number)
-    _set(made, "is_safe", uuid.SafeUUID.unknown)
+    _set(made, "is_safe", _UNKNOWN)
     return made
 
 
-_new, _set = object.__new__, object.__setattr__
+_new, _set, _UNKNOWN = object.__new__, object.__setattr__, uuid.SafeUUID.unknown
 
 
 def mint() -> uuid.UUID:

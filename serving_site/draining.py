@@ -39,7 +39,7 @@ class Body:
         thread = get_ident()
         leave(thread)
         try:
-            found: bytes = self._source.read(size)
+            found: bytes = self._source.read() if size < 0 else self._source.read(size)
         finally:
             enter(thread)
         self.octets += len(found)
