@@ -31,6 +31,8 @@ from serving_site.stack.server import free_port
 ROOT = Path(__file__).resolve().parent.parent
 PREPARE_LIMIT_S = 180.0
 READY_LIMIT_S = 60.0
+#: How long a prepared folder of other code is kept.
+KEPT_S = 86_400.0
 #: How long a client that is refused asks again.
 ACCEPTED_LIMIT_S = 15.0
 #: Nothing of the developer's own environment reaches a server under test.
@@ -217,9 +219,11 @@ def prepared_folder() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not wanted.exists():
             for old in cache.iterdir():
-                if old.is_dir():
+                # Another checkout of other code may run beside this one.
+                if old.is_dir() and time.time() - old.stat().st_mtime > KEPT_S:
                     shutil.rmtree(old, ignore_errors=True)
             draft = cache / "draft"
+            shutil.rmtree(draft, ignore_errors=True)
             _prepare(draft)
             draft.rename(wanted)
     return wanted
