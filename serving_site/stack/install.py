@@ -19,6 +19,7 @@ NEEDED = {
     "Java 17": ("java", "openjdk-17-jre-headless"),
     "Maven": ("mvn", "maven"),
     "Chromium": ("chromium", "chromium"),
+    "npm": ("npm", "npm"),
 }
 
 

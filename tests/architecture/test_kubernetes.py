@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.architecture import policies
+from serving_site.stack.server import ServerMissing
+from tests.architecture import policies, schemas
 from tests.architecture.policies import Manifest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -123,6 +124,58 @@ def test_a_rule_notices_what_is_taken_away(build: Callable[[str], list[Manifest]
     manifests = build("small")
     TAKEN[sentence](manifests)
     assert any(sentence in found for found in policies.broken(manifests)), policies.broken(manifests)
+
+
+def faults(manifests: list[Manifest]) -> list[str]:
+    """What the schemas say; skips where their packages are not here and no registry is in reach."""
+    try:
+        return schemas.faults(manifests)
+    except (schemas.PackagesMissing, ServerMissing) as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_object_of_an_overlay_keeps_its_schema(build: Callable[[str], list[Manifest]], overlay: str) -> None:
+    assert faults(build(overlay)) == []
+
+
+#: Kind and name, what is done to the object, and how the sentence about it begins.
+MISTAKEN: tuple[tuple[str, str, Callable[[Any], Any], str], ...] = (
+    ("StatefulSet", "web", lambda it: it["spec"].update(replicas="two"), "/spec/replicas: 'two' is not of type"),
+    ("Service", "web", lambda it: it["spec"].update(selektor={}), "/spec: Additional properties"),
+    ("Deployment", "beat", lambda it: it["spec"].pop("selector"), "/spec: 'selector' is a required"),
+    ("NetworkPolicy", "closed", lambda it: it.update(apiVersion="networking.k8s.io/v1beta1"), "no schema of"),
+    (
+        *("ScaledObject", "worker-bulk", lambda it: it["spec"].update(minReplicaCount="none")),
+        '/spec/minReplicaCount breaks "type"',
+    ),
+    (
+        *("ScaledObject", "worker-standard", lambda it: it["spec"]["triggers"][0].update(treshold="5")),
+        "/spec/triggers/0/treshold is no field",
+    ),
+    ("ScaledObject", "worker-interactive", lambda it: it.update(apiVersion="keda.sh/v1"), "no schema of keda.sh/v1 "),
+    ("TriggerAuthentication", "rabbitmq", lambda it: it["spec"].update(env="x"), '/spec/env breaks "type"'),
+    ("ServiceMonitor", "web", lambda it: it.pop("spec"), '/ breaks "required"'),
+    ("PodMonitor", "serving", lambda it: it["spec"].update(selektor={}), "/spec/selektor is no field"),
+    (
+        *("PrometheusRule", "serving", lambda it: it["spec"]["groups"][0]["rules"][0].update(expression="1")),
+        "/spec/groups/0/rules/0/expression is no field",
+    ),
+    (
+        *("ExternalSecret", "serving", lambda it: it["spec"]["data"][0]["remoteRef"].update(proprty="x")),
+        "/spec/data/0/remoteRef/proprty is no field",
+    ),
+)
+
+
+def test_each_mistake_in_an_object_is_found_by_its_schema(build: Callable[[str], list[Manifest]]) -> None:
+    manifests = build("production")
+    for kind, name, make, _ in MISTAKEN:
+        make(one(manifests, kind, name))
+    told = faults(manifests)
+    wanted = [f"{kind} {name}: {sentence}" for kind, name, _, sentence in MISTAKEN]
+    assert [begin for begin in wanted if not any(found.startswith(begin) for found in told)] == []
+    assert len(told) == len(wanted), told
 
 
 def test_no_secret_is_in_the_manifests_of_production(build: Callable[[str], list[Manifest]]) -> None:
