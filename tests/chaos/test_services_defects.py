@@ -46,8 +46,8 @@ def markdown(found: dict[str, Result]) -> str:
         "| defect | fault | must be found | calls | lost | duplicated | wrong | double_terminal | non_terminal |",
         "|---|---|---|---:|---:|---:|---:|---:|---:|",
     ]
-    for name, result in found.items():
-        defect, counts = DEFECTS[name], result.verdict.counts
+    for name, defect in DEFECTS.items():
+        counts = found[name].verdict.counts
         figures = [
             counts[what] for what in ("attempted", "lost", "duplicated", "wrong", "double_terminal", "non_terminal")
         ]
