@@ -29,7 +29,7 @@ _TROUBLE: dict[str, tuple[Declared, str | None, str]] = {
 def page(seen: Seen) -> Sheet:
     timeline = seen.timeline()
     refused = seen.history.increases(metrics.REFUSALS)
-    charts = [*_errors(seen, timeline), _by_version(timeline), _refusals(seen, refused), _trouble(seen)]
+    charts = [*_errors(seen, timeline), _by_version(seen, timeline), _refusals(seen, refused), _trouble(seen)]
     shown = tuple(chart for chart in charts if chart is not None)
     tables = (_codes(timeline), _failed(seen)) if timeline else ()
     return Sheet(tuple(_cards(seen, timeline, refused)), shown, tables, tuple(seen.notes))
@@ -68,7 +68,7 @@ def _errors(seen: Seen, timeline: Timeline | None) -> Iterable[Chart]:
         ),
         is_stacked=True,
         is_wide=True,
-        empty=NO_ERRORS,
+        empty=seen.or_away(NO_ERRORS),
     )
     shares = (sum(bucket.all.errors.values()) / bucket.all.count if bucket.all.count else None for bucket in buckets)
     yield seen.axis.chart(
@@ -78,11 +78,11 @@ def _errors(seen: Seen, timeline: Timeline | None) -> Iterable[Chart]:
         kind="lines",
         unit="share",
         series=[Series("errors", tuple(shares), {"status": "failed"}, "bad")],
-        empty=NO_ERRORS,
+        empty=seen.or_away(NO_ERRORS),
     )
 
 
-def _by_version(timeline: Timeline | None) -> Chart:
+def _by_version(seen: Seen, timeline: Timeline | None) -> Chart:
     """How many errors of each code each version had, the most faulty first."""
     versions = sorted(timeline.versions.items() if timeline else (), key=lambda item: -sum(item[1].errors.values()))
     faulty = [(version, part.errors) for version, part in versions if part.errors][:12]
@@ -99,7 +99,7 @@ def _by_version(timeline: Timeline | None) -> Chart:
             Series(code, tuple(errors.get(code, 0) for _, errors in faulty), {"error_code": code}, colour)
             for code, colour in colours.items()
         ),
-        NO_ERRORS,
+        seen.or_away(NO_ERRORS),
         is_stacked=True,
         is_time=False,
     )

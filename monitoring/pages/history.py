@@ -57,6 +57,12 @@ class History:
                 known = largest[said.step]
                 who = said.host, said.pid
                 known[who] = max(value, known.get(who, value))
+        if adds and largest[-1]:
+            # The last stretch has just begun: who runs and has not spoken in it yet is still there.
+            for said in self.latest():
+                value = pick(said.figures) if name is None or said.name == name else None
+                if value is not None:
+                    largest[-1].setdefault((said.host, said.pid), value)
         join: Callable[[Any], float] = sum if adds else max
         return tuple(round(join(known.values()), 4) if known else None for known in largest)
 

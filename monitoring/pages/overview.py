@@ -47,7 +47,7 @@ def throughput(seen: Seen) -> Chart:
         unit="",
         series=series,
         is_stacked=True,
-        empty=NO_PREDICTIONS,
+        empty=seen.or_away(NO_PREDICTIONS),
     )
 
 
@@ -66,7 +66,7 @@ def latency(seen: Seen, timeline: Timeline | None) -> Chart:
         kind="lines",
         unit="ms",
         series=[Series(name, tuple(values), {}, colour) for name, (values, colour) in lines.items()],
-        empty=NO_PREDICTIONS,
+        empty=seen.or_away(NO_PREDICTIONS),
     )
 
 
@@ -79,7 +79,17 @@ def _cards(seen: Seen, timeline: Timeline | None) -> Iterable[Card]:
     away = sum(part["state"] != "ok" for part in status["parts"].values())
     says = f"{away} of {len(status['parts'])} parts not ok" if away else f"all {len(status['parts'])} parts ok"
     yield Card("Health", status["status"], says, _TONES[status["status"]], reverse("watch", args=["status"]))
-    count, errors = (timeline.total.count, sum(timeline.total.errors.values())) if timeline else (0, 0)
+    if timeline is not None:
+        yield from _answered(seen, timeline)
+    waiting = _last(seen.history.gauge(metrics.OPEN_PREDICTIONS))
+    yield Card("Open predictions", sheet.number(waiting or 0), "accepted, not ended")
+    spooled = _last(seen.history.gauge(metrics.SPOOL_CALLS)) or 0
+    yield Card("Spool", sheet.number(spooled), "calls wait for the record store", "warn" if spooled > 1000 else "")
+
+
+def _answered(seen: Seen, timeline: Timeline) -> Iterable[Card]:
+    """What only the record store can tell; without it there is no card, for 0 would be wrong."""
+    count, errors = timeline.total.count, sum(timeline.total.errors.values())
     seconds = (seen.asked.until - seen.asked.since).total_seconds()
     yield Card("Predictions", sheet.number(count), f"{sheet.short(count / seconds)} per second")
     yield Card(
@@ -89,13 +99,8 @@ def _cards(seen: Seen, timeline: Timeline | None) -> Iterable[Card]:
         "bad" if errors > 0.05 * count else "warn" if errors else "good",
         reverse("watch", args=["errors"]),
     )
-    p95 = timeline.total.p95_ms if timeline else None
-    p50 = timeline.total.p50_ms if timeline else None
-    yield Card("95 % within", sheet.milliseconds(p95), f"half within {sheet.milliseconds(p50)}")
-    waiting = _last(seen.history.gauge(metrics.OPEN_PREDICTIONS))
-    yield Card("Open predictions", sheet.number(waiting or 0), "accepted, not ended")
-    spooled = _last(seen.history.gauge(metrics.SPOOL_CALLS)) or 0
-    yield Card("Spool", sheet.number(spooled), "calls wait for the record store", "warn" if spooled > 1000 else "")
+    says = f"half within {sheet.milliseconds(timeline.total.p50_ms)}"
+    yield Card("95 % within", sheet.milliseconds(timeline.total.p95_ms), says)
 
 
 def _last(values: Values) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from monitoring import metrics
 from monitoring.pages import links, overview, sheet
@@ -59,9 +60,11 @@ def _compared(seen: Seen, timeline: Timeline | None, before: Timeline | None) ->
             Series("now", tuple(bucket.all.p95_ms for bucket in now), {}),
             Series(told, tuple(bucket.all.p95_ms for bucket in then), colour="mute", is_dashed=True),
         ],
-        empty=NO_PREDICTIONS,
+        empty=seen.or_away(NO_PREDICTIONS),
     )
-    rate, earlier = (tuple(round(bucket.all.count / seen.axis.seconds, 4) for bucket in part) for part in (now, then))
+    lasted = [seen.axis.lasted(start, datetime.now(UTC)) for start in seen.axis.starts]
+    rate = tuple(round(bucket.all.count / seconds, 4) for bucket, seconds in zip(now, lasted, strict=False))
+    earlier = tuple(round(bucket.all.count / seen.axis.seconds, 4) for bucket in then)
     yield seen.axis.chart(
         "rate",
         "Throughput against the time before",
@@ -69,7 +72,7 @@ def _compared(seen: Seen, timeline: Timeline | None, before: Timeline | None) ->
         kind="lines",
         unit="rate",
         series=[Series("now", rate, {}), Series(told, earlier, colour="mute", is_dashed=True)],
-        empty=NO_PREDICTIONS,
+        empty=seen.or_away(NO_PREDICTIONS),
     )
 
 
@@ -81,7 +84,7 @@ def _doors(seen: Seen) -> Chart:
         series.append(Series(door, values, {"door": door}))
     says = "95th percentile of what was answered at once and of what was accepted for later."
     return seen.axis.chart(
-        "doors", "Online and queued", says, kind="lines", unit="ms", series=series, empty=NO_PREDICTIONS
+        "doors", "Online and queued", says, kind="lines", unit="ms", series=series, empty=seen.or_away(NO_PREDICTIONS)
     )
 
 

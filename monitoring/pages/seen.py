@@ -27,6 +27,7 @@ MOST_RECORDS = 12
 #: Seconds a page waits for its turn to ask the record store.
 PATIENCE_S = 10.0
 AWAY = "The record store does not answer, so charts of records are empty; nothing is lost, and this page tries again."
+UNTOLD = "The record store does not answer."
 NO_PROJECT = "There is no project yet. Publish a model to begin."
 
 
@@ -76,6 +77,10 @@ class Seen:
             ("records", query), lambda: stores.open_store().search(query).records
         )
         return found or ()
+
+    def or_away(self, words: str) -> str:
+        """What stands in an empty chart of records that were asked for: these words, or that the store was away."""
+        return UNTOLD if AWAY in self.notes else words
 
     def step(self, moment: datetime) -> int | None:
         return self.axis.index(moment)

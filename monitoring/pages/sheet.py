@@ -132,6 +132,13 @@ class Axis:
         empty = how.pop("empty", "Nothing was measured in this time.")
         return Chart(key, title, says, kind, unit, self.labels, self.points, tuple(series), empty, **how)
 
+    def lasted(self, start: datetime, now: datetime) -> float:
+        """Seconds of a stretch that are over: by its whole length the running one would look like a fall.
+
+        A quarter of it at least, so that one call in its first second is no spike.
+        """
+        return min(float(self.seconds), max(self.seconds / 4, (now - start).total_seconds()))
+
     def index(self, moment: datetime) -> int | None:
         """The stretch that `moment` lies in."""
         found = int((moment - self.starts[0]).total_seconds() // self.seconds)

@@ -55,6 +55,19 @@ def test_every_kind_of_call_goes_out_whatever_comes_back(kind):
     assert server.asked
 
 
+def test_what_is_published_for_it_has_a_response_cache():
+    class Bare(Deaf):
+        """A server that has none of its models."""
+
+        def call(self, method, path, body=None, **headers):
+            self.asked.append((method, path, body))
+            return 404, None
+
+    server = Bare()
+    Traffic(server).publish(b"")
+    assert server.asked[-1] == ("PATCH", f"/api/models/{traffic.TARIFF}", {"cache_ttl_s": traffic.CACHE_S})
+
+
 def test_it_ends_when_told_so():
     ended = threading.Event()
     run = Traffic(Deaf(), per_second=50.0, ended=ended, known={"iris": ONE})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -40,6 +41,18 @@ def test_a_gauge_is_the_largest_word_or_the_sum_of_every_process():
     assert history.gauge(depth, "q") == (2.0, 3.0, None)
     assert history.gauge(depth, "q", adds=True) == (3.0, 5.0, None)
     assert history.gauge_labels(depth) == ["q"]
+
+
+def test_a_process_that_has_not_spoken_yet_in_the_running_stretch_is_in_the_sum():
+    loaded = metrics.LOADED_MODELS
+    heard = [said(step, pid=pid, gauges={loaded.name: {"": 3.0}}) for step, pid in ((0, 1), (1, 1), (1, 2), (2, 1))]
+    heard[2] = replace(heard[2], at=heard[2].at + timedelta(seconds=30))
+    assert History(AXIS, tuple(heard)).gauge(loaded, adds=True) == (3.0, 6.0, 6.0)
+
+
+def test_of_the_running_stretch_only_what_is_over_counts_but_a_quarter_at_least():
+    start = AXIS.starts[2]
+    assert [AXIS.lasted(start, start + timedelta(seconds=over)) for over in (1, 40, 300)] == [15.0, 40.0, 60.0]
 
 
 def test_a_counter_grows_by_process_and_a_new_process_begins_at_its_first_word():

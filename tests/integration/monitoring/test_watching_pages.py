@@ -14,7 +14,7 @@ from models_registry.models import RegisteredModel
 from monitoring import health, metrics, sampling
 from monitoring.health import Part, State
 from monitoring.models import Sample
-from monitoring.pages.seen import REMEMBERED
+from monitoring.pages.seen import REMEMBERED, UNTOLD
 from monitoring.pages.views import PAGES
 from monitoring.records import Value
 from monitoring.stores.base import StoreUnavailable
@@ -159,7 +159,12 @@ def test_performance_compares_with_the_time_before(watched, person):
 @pytest.mark.parametrize("name", WATCHED)
 def test_a_record_store_that_is_away_is_told_and_the_rest_is_shown(person, settings, name):
     settings.RECORD_STORE = f"{__name__}.AwayStore"
-    assert "does not answer" in " ".join(figures(person, name)["notes"])
+    shown = figures(person, name)
+    assert "does not answer" in " ".join(shown["notes"])
+    assert {card["title"] for card in shown["cards"]}.isdisjoint({"Predictions", "Errors", "95 % within"})
+    empty = {item["key"]: item["empty"] for item in shown["charts"]}
+    of_records = {"throughput", "latency", "p95", "rate", "doors", "codes", "share", "by-version"}
+    assert {empty[key] for key in of_records & set(empty)} <= {UNTOLD}
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -58,6 +59,12 @@ def rows(cast: Cast) -> dict[Any, Any]:
 
 def _name(kind: Any, page: str) -> str:
     return f"admin:{kind._meta.app_label}_{kind._meta.model_name}_{page}"
+
+
+def test_whoever_signs_in_without_having_asked_for_a_page_gets_to_the_admin(db: None) -> None:
+    User.objects.create_superuser("somebody", password="a long enough one")
+    answer = Client().post(reverse("admin:login"), {"username": "somebody", "password": "a long enough one"})
+    assert (answer.status_code, answer["Location"]) == (302, reverse("admin:index"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
