@@ -77,18 +77,19 @@ def children(pid: int) -> list[int]:
 
 def freeze(pid: int) -> None:
     """SIGSTOP a process and all below it."""
-    for one in [pid, *_below(pid)]:
+    for one in [pid, *below(pid)]:
         os.kill(one, signal.SIGSTOP)
 
 
 def thaw(pid: int) -> None:
-    for one in [pid, *_below(pid)]:
+    for one in [pid, *below(pid)]:
         os.kill(one, signal.SIGCONT)
 
 
-def _below(pid: int) -> list[int]:
+def below(pid: int) -> list[int]:
+    """Ids of all processes below one."""
     found = children(pid)
-    return found + [below for child in found for below in _below(child)]
+    return found + [one for child in found for one in below(child)]
 
 
 @contextmanager
