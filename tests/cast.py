@@ -200,7 +200,7 @@ def native(kind: str) -> Member:
     """An adder in a child process that misbehaves on a row holding `MAGIC`.
 
     Kinds: `plain`, `raising`, `crashing` (exit code 7), `segfaulting`, `hanging`, `greedy` (takes all memory),
-    `nan` (answers NaN).
+    `nan` (answers NaN); `waiting` waits 50 ms for each row and never misbehaves.
     """
     from models_registry.runtime import loading
 

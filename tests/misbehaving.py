@@ -15,6 +15,8 @@ from models_registry.runtime.signature import Signature, Tensors
 
 #: The value that makes a native member misbehave; any other row is answered.
 MAGIC = 13.0
+#: Seconds that the waiting member takes for a row.
+WAITING_S = 0.05
 
 
 def _load(misbehave: Callable[[], Any]) -> Callable[[Tensors], Tensors]:
@@ -58,3 +60,14 @@ def load_greedy(path: Path, signature: Signature) -> Any:
 
 def load_nan(path: Path, signature: Signature) -> Any:
     return _load(lambda: np.nan)
+
+
+def load_waiting(path: Path, signature: Signature) -> Any:
+    """This one behaves: it waits 50 ms for each row, as for a device of its own, and takes no processor meanwhile."""
+
+    def predict(inputs: Tensors) -> Tensors:
+        rows = inputs["input"]
+        time.sleep(WAITING_S * len(rows))
+        return {"value": rows.sum(axis=1)}
+
+    return predict

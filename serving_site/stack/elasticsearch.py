@@ -31,7 +31,7 @@ def start(root: Path, *, port: int | None = None, heap: str = "512m", downloads:
         url=f"http://127.0.0.1:{port}",
         env={"ES_JAVA_HOME": _java_home(), "ES_JAVA_OPTS": f"-Xms{heap} -Xmx{heap}", "HOME": str(folder)},
         unprivileged=True,
-        timeout=120,
+        timeout=240,
     )
 
 

@@ -19,7 +19,7 @@ from tests.bench.field import Field
 from tests.bench.ours import Ours
 from tests.bench.peers import everybody
 from tests.bench.plan import KEPT, Plan, from_environment
-from tests.bench.sections import connections, embedded, latency, ledger, online, profiles, searches, services
+from tests.bench.sections import connections, embedded, latency, ledger, online, profiles, scale, searches, services
 
 #: Sections that share the servers of `Field`, those that share one stack, and those that start what they need.
 TOGETHER = ("online", "latency")
@@ -33,6 +33,7 @@ APART: dict[str, Callable[[Plan], dict[str, Any]]] = {
     "embedded": embedded.run,
     "connections": connections.run,
     "growth": growth.run,
+    "scale": scale.run,
     "searches": searches.run,
     "profiles": profiles.run,
 }

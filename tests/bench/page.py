@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.bench import charts, figures
+from tests.bench import charts, figures, scale_page
 from tests.bench.machine import ROOT
 from tests.bench.plan import KEPT
 from tests.bench.targets import TARGETS, Measured, Target
@@ -15,7 +15,7 @@ README = ROOT / "README.md"
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 SECTIONS = (
     *("online", "latency", "queued", "embedded", "processes"),
-    *("records", "ledger", "growth", "connections", "searches", "profiles"),
+    *("records", "ledger", "growth", "scale", "connections", "searches", "profiles"),
 )
 #: What was found beside the figures, written by hand; one Markdown file.
 NOTES = "notes.md"
@@ -39,6 +39,7 @@ def text(folder: Path) -> str:
         *_latency(found),
         *_queued(found),
         *searches(found),
+        *scale_page.text(found.get("scale", {})),
         *_pictures(folder),
         *_profiles(found),
         notes.read_text().strip() if notes.exists() else "",
@@ -84,6 +85,8 @@ def drawings(found: Measured) -> dict[str, str]:
             for row in queued["rows"]
         ]
         drawn["queued"] = charts.bars("queued, accepted and completed, 128 clients, both cores", "/s", values)
+    if "scale" in found:
+        drawn["scale"] = scale_page.drawing(found["scale"])
     return drawn
 
 

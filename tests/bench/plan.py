@@ -13,7 +13,7 @@ from tests.bench.machine import WORKSHOP
 KEPT = Path(__file__).parent / "results"
 QUICK = WORKSHOP / "quick"
 #: What a quick run leaves out unless it is named.
-LONG = frozenset(["processes", "ledger", "connections", "growth", "searches"])
+LONG = frozenset(["processes", "ledger", "connections", "growth", "scale", "searches"])
 
 
 @dataclass(frozen=True)

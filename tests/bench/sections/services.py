@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,13 @@ RECORDS = 30_000
 
 
 @contextlib.contextmanager
-def started() -> Iterator[Services]:
-    """The whole stack below var/bench, with one web process and threads for twice the clients."""
+def started(given: Mapping[str, str] | None = None) -> Iterator[Services]:
+    """The whole stack below var/bench, with one web process and threads for twice the clients; `given` are settings."""
     folder = WORKSHOP / "run" / "services"
     if folder.exists():
         discard(folder)
     folder.mkdir(parents=True)
-    settings = {"BLOCKING_THREADS": str(2 * CLIENTS + 16)}
+    settings = {"BLOCKING_THREADS": str(2 * CLIENTS + 16), **(given or {})}
     services = Services(folder, environment=settings, web_processes=1)
     try:
         services.start()
