@@ -33,8 +33,8 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Run:
-    """Ended predictions per second, the waiting before a worker took one up (seconds), and how busy each side was:
-    shares of 0 to 1 of what all workers' models, and all cores of the ledger, could have done."""
+    """Ended predictions per second, the waiting of one for a worker and the ledger (seconds), and how busy each side
+    was: shares of 0 to 1 of what all workers' models, and all cores of the ledger, could have done."""
 
     per_s: float
     wait_mean_s: float
@@ -80,7 +80,7 @@ def _figures(
     if stop <= start:
         raise ValueError("too few predictions to fill so many workers")
     per_s = float(numpy.count_nonzero((ends > start) & (ends <= stop)) / (stop - start))
-    waits = (begins - arrivals)[int(len(begins) * WARM_UP) :]
+    waits = (ends - serving - ledger.cost_s - arrivals)[int(len(ends) * WARM_UP) :]
     return Run(
         per_s=per_s,
         wait_mean_s=float(waits.mean()),

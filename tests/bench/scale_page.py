@@ -13,8 +13,8 @@ ASSUMED = (
     "one by one on the idle system; before that the prediction takes its whole cost of the ledger at once, from one "
     "PostgreSQL primary that has {cores} cores of this machine to itself (it carries {most}/s), each doing one at a "
     "time; web, keepers, RabbitMQ, Redis and Elasticsearch grow along and make nobody wait; the network is free and "
-    "nothing fails. Costs are processor time per prediction of iris under full load. Waiting is for a worker, with "
-    "independent arrivals at 80 % of what so many workers reach. Online calls take nothing of the ledger."
+    "nothing fails. Costs are processor time per prediction of iris under full load. Waiting is for a worker and "
+    "the ledger, arrivals independent, at 80 % of what so many workers reach. Online calls take nothing of the ledger."
 )
 
 
@@ -23,7 +23,7 @@ def text(document: Mapping[str, Any]) -> Iterator[str]:
     if not document:
         return
     lines = [
-        f"**More processes, a model that waits 50 ms a row** (services mode, {document['rounds']} rounds, "
+        f"**More processes, a model that waits 50 ms a row** (services mode, rounds: {document['rounds']}, "
         f"{document['worker_threads']} threads a worker process; one row takes {document['service_ms']:.3g} ms on the "
         "idle system)",
         "",

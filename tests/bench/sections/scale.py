@@ -38,7 +38,7 @@ BACKLOG = 100
 #: The part of a window's ends that counts: not the first, while workers wake, nor the last, when some have no more.
 MIDDLE = (0.2, 0.9)
 ONE_BY_ONE = 40
-CONNECTIONS, ONLINE_S = 8, 6.0
+CONNECTIONS, ONLINE_S = 8, 10.0
 BURST_CLIENTS, BURST_S = 64, 2.0
 #: Of the throughput that so many workers reach: how they are loaded where waiting is asked for.
 LOADED = 0.8
@@ -210,7 +210,7 @@ def _costs(services: Services) -> dict[str, float]:
     for name, pid in parts.items():
         part = _part(name)
         spent[part] = spent.get(part, 0.0) + _cpu_s(pid) - before[name]
-    return {part: figures.rounded(1e6 * seconds / done.completed) for part, seconds in spent.items()}
+    return {part: figures.rounded(1e6 * seconds / done.completed) for part, seconds in spent.items() if seconds}
 
 
 _PARTS = {"postgres": "PostgreSQL", "rabbitmq": "RabbitMQ", "redis": "Redis", "elasticsearch": "Elasticsearch"}
