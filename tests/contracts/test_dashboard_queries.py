@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -50,19 +50,21 @@ OTHERS = (
 )
 
 
-def series() -> Iterator[str]:
-    """Ten minutes of every metric in OpenMetrics: now, a day before and a week before."""
+def series(
+    moment: int = MOMENT, days: Sequence[int] = (7, 1, 0), *, before: int = 600, after: int = 60
+) -> Iterator[str]:
+    """Minutes of every metric in OpenMetrics, these days ago: from `before` to `after`, seconds, around the moment."""
     declared = [
         (item.name, item.kind, {name: LABELS.get(name, "any") for name in item.labels}) for item in metrics.DECLARED
     ]
-    moments = [MOMENT - days * 86_400 + step for days in (7, 1, 0) for step in range(-600, 61, 15)]
+    moments = [moment - ago * 86_400 + step for ago in days for step in range(-before, after + 1, 15)]
     for name, kind, labels in (*OTHERS, *declared):
         yield f"# TYPE {name.removesuffix('_total')} {kind}"
         given = {**labels, "job": "web", "instance": "a"}
-        for count, moment in enumerate(moments):
+        for count, at in enumerate(moments):
             for suffix, value, more in _samples(kind, count):
                 text = ",".join(f'{label}="{content}"' for label, content in {**given, **more}.items())
-                yield f"{name}{suffix}{{{text}}} {value} {moment}"
+                yield f"{name}{suffix}{{{text}}} {value} {at}"
     yield "# EOF"
 
 
