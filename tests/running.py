@@ -250,7 +250,7 @@ def _code_digest() -> str:
     files = [ROOT / "requirements.txt", commands / "quickstart.py", commands / "prepare.py"]
     for folder in ("models", "publishing", "runtime"):
         files += sorted((registry / folder).rglob("*.py"))
-    files += sorted(ROOT.glob("*/migrations/*.py"))
+    files += [*sorted(ROOT.glob("*/migrations/*.py")), *sorted((registry / "demo").glob("*.*"))]
     seen = hashlib.sha256()
     for file in filter(Path.exists, files):
         seen.update(str(file.relative_to(ROOT)).encode() + file.read_bytes())

@@ -117,5 +117,5 @@ MODELS: Mapping[str, str] = {
     "iris": "Species of an iris from four lengths: StandardScaler and LogisticRegression.",
     "breast_cancer": "Malignant (0) or benign (1) from thirty measurements: a random forest of 100 trees.",
     "diabetes": "Progression of diabetes after a year from ten measurements: gradient boosting.",
-    "penguins": "Species of a (simulated) penguin from text and numbers, some of them missing: a ColumnTransformer.",
+    "penguins": "Species of a penguin from text and numbers, some of them missing: a ColumnTransformer.",
 }
