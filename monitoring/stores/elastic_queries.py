@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +26,9 @@ def search(
     client: Elasticsearch, layout: Layout, query: Query, indices: list[str] | str | None = None
 ) -> dsl.Search[Any]:
     """A bounded search over these indices, or over the days the query can touch."""
-    found: dsl.Search[Any] = dsl.Search(using=client, index=indices or _indices(layout, query))
+    # A rebuilt index may take an old one's place between the moment a search has found its shards and asks them.
+    again = client.options(max_retries=1, retry_on_status=(HTTPStatus.SERVICE_UNAVAILABLE,))
+    found: dsl.Search[Any] = dsl.Search(using=again, index=indices or _indices(layout, query))
     found = found.params(ignore_unavailable=True, allow_no_indices=True)
     return found.extra(track_total_hits=False, timeout="2s").query("bool", filter=list(conditions(query)))
 
@@ -59,7 +62,8 @@ def windows(layout: Layout, query: Query, after: UUID | None) -> Iterator[Window
     for span in SPANS:
         floor = newest - span
         if query.since is None or floor > query.since:
-            names = days(layout, replace(query, since=floor))
+            # The day before too: the shards of a day that has just begun may not answer yet, and somebody has to.
+            names = days(layout, replace(query, since=floor - timedelta(days=1)))
             yield Window(names if names is not None else layout.pattern, floor)
     if bounded is None:
         last = (newest if after is not None or query.until is not None else now + timedelta(days=1)).date()

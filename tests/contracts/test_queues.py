@@ -164,12 +164,12 @@ def rabbit_app(url: str) -> Celery:
 
 def beam_of(pid: int) -> int:
     """RabbitMQ's script starts the Erlang machine, which is the one that serves."""
-    from tests.services import _below
+    from tests.services import below
 
-    for below in [pid, *_below(pid)]:
-        with open(f"/proc/{below}/comm") as name:
+    for one in [pid, *below(pid)]:
+        with open(f"/proc/{one}/comm") as name:
             if name.read().startswith("beam"):
-                return below
+                return one
     raise AssertionError("no Erlang machine runs")
 
 
