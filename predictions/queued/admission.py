@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -40,7 +40,6 @@ class Sample:
     """Open predictions at one moment: in all, by project id, by (project id, model). `rate` is endings per second,
     0 while nothing has been measured."""
 
-    taken_at: float = 0.0
     open: int = 0
     by_project: Mapping[int, int] = field(default_factory=dict)
     by_model: Mapping[tuple[int, str], int] = field(default_factory=dict)
@@ -50,13 +49,16 @@ class Sample:
 class Gate:
     """Admits or refuses; one per process."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         #: Predictions accepted by this process since it began.
         self.accepted = 0
         self._sample = Sample()
         self._since: Counter[tuple[int, str]] = Counter()
         self._newest: UUID | None = None
+        #: When predictions were last counted that had ended, or there were too few to tell.
+        self._counted_at = 0.0
 
     def admit(self, principal: Principal, version: Version, *, deadline_s: float) -> None:
         """Raise `QuotaExceeded` for the project's own limit, `Unavailable` for the model's, for all together, and
@@ -94,7 +96,7 @@ class Gate:
 
     def sample(self) -> None:
         """Count what is open now, and measure how fast predictions end."""
-        began = time.monotonic()
+        began = self._clock()
         with self._lock:
             counted_before = self._since.copy()
         open_rows = Prediction.objects.filter(
@@ -107,7 +109,7 @@ class Gate:
             by_project[project_id] += count
         rate = self._measure(began, sum(by_model.values()))
         with self._lock:
-            self._sample = Sample(began, sum(by_model.values()), by_project, by_model, rate)
+            self._sample = Sample(sum(by_model.values()), by_project, by_model, rate)
             self._since.subtract(counted_before)
             self._since += Counter()  # drops what is zero
 
@@ -129,17 +131,21 @@ class Gate:
 
     def _measure(self, now: float, open_now: int) -> float:
         """Endings since the last sample are what came in less what the backlog grew by. Only time with a backlog
-        counts: a queue that is nearly empty says nothing about how fast it could go."""
+        counts: a queue that is nearly empty says nothing about how fast it could go. While nothing ends at all, the
+        broker or the workers may be away: that is no pace either, and its time counts when something ends again."""
         before = self._sample
         newest = Prediction.objects.order_by("-id").values_list("id", flat=True).first()
         came = 0
         if self._newest is not None and newest is not None:
             came = Prediction.objects.filter(id__gt=self._newest).count()
         first, self._newest = self._newest is None, newest
-        if first or min(before.open, open_now) < BACKLOG or now <= before.taken_at:
-            return before.rate
         ended = max(0, came + before.open - open_now)
-        rate = ended / (now - before.taken_at)
+        if first or min(before.open, open_now) < BACKLOG or now <= self._counted_at:
+            self._counted_at = now
+            return before.rate
+        if not ended:
+            return before.rate
+        rate, self._counted_at = ended / (now - self._counted_at), now
         if not before.rate:
             return rate
         return before.rate + SMOOTHING * (rate - before.rate)
