@@ -41,7 +41,7 @@ TIERS = {
 #: in `live`, all of them in `make chaos`. `deploy` needs root and podman: `make deploy-test`.
 HALVES = (
     (("unit", "architecture", "integration", "browser"), ("lint", "contracts", "live")),
-    (("chaos-services",), ("chaos", "defects-services", "soak")),
+    (("chaos-services", "soak"), ("chaos", "defects-services")),
 )
 NOTHING_COLLECTED = 5
 
