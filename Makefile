@@ -46,8 +46,8 @@ lint: .venv/installed-dev ## Check style, types and the direction of imports.
 chaos: .venv/installed-dev ## Kill the server 30 times, and each part of the services mode, under load; check that nothing is lost.
 	@CHAOS_ROUNDS=10 $(BIN)/python -m tests chaos chaos-services defects-services alarms-services
 
-soak: .venv/installed-dev ## Answer 100,000 online and 10,000 queued predictions in either mode and watch the memory.
-	@SOAK_ONLINE=100000 SOAK_QUEUED=10000 $(BIN)/python -m tests soak
+soak: .venv/installed-dev ## Answer 100,000 online and 10,000 queued predictions in either mode and watch the memory; send 100,000 generated requests.
+	@SOAK_ONLINE=100000 SOAK_QUEUED=10000 GENERATED_CASES=full $(BIN)/python -m tests soak generated
 
 deploy-test: .venv/installed-dev ## Build the image and run the compose files with podman on stand-in images (root, Debian's podman, buildah, runc, debootstrap).
 	@$(BIN)/python -m tests deploy

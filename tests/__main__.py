@@ -35,10 +35,12 @@ TIERS = {
     "defects-services": ["tests/chaos/test_services_defects.py"],
     "alarms-services": ["tests/chaos/test_services_alarms.py"],
     "soak": ["tests/chaos/test_soak.py", "tests/chaos/test_soak_services.py"],
+    "generated": ["tests/integration/generated"],
     "deploy": ["tests/deploy"],
 }
 #: What `make test` runs at the same time: two lanes, then two more. `alarms-services` has no short form: two alarms are
-#: in `live`, all of them in `make chaos`. `deploy` needs root and podman: `make deploy-test`.
+#: in `live`, all of them in `make chaos`. `generated` is part of `integration`, and in its full form of `make soak`.
+#: `deploy` needs root and podman: `make deploy-test`.
 HALVES = (
     (("unit", "architecture", "integration", "browser"), ("lint", "contracts", "live")),
     (("chaos-services", "soak"), ("chaos", "defects-services")),
