@@ -38,6 +38,8 @@ def served(transactional_db: None) -> Iterator[None]:
     snapshot.close()
 
 
+#: The full form sends 60,000 requests through one door.
+pytestmark = pytest.mark.timeout(3600)
 DOORS = pytest.mark.parametrize("door", [lane, view], ids=["lane", "view"])
 
 
