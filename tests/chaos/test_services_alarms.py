@@ -10,12 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from http.client import HTTPException
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -24,6 +21,7 @@ from serving_site.stack.observing import Manner
 from tests.alarms import Receiver, Watch, lose_a_message
 from tests.running import ROOT
 from tests.services import Services, below, running_services
+from tests.waiting import repeating
 
 #: Windows and `for:` of the rules are so many times shorter: five minutes are twenty seconds.
 TIMES_FASTER = 30
@@ -95,31 +93,17 @@ def _down(services: Services, name: str) -> Iterator[None]:
         services.stack.start_server(name)
 
 
-@contextmanager
-def _calls(services: Services) -> Iterator[None]:
+def _calls(services: Services) -> AbstractContextManager[None]:
     """A model that raises, a slow one, work for the worker that is gone, lost messages, until the block ends."""
-    ended = threading.Event()
     broker = services.stack.servers["rabbitmq"].url
-    works: tuple[Callable[[], Any], ...] = (
+    return repeating(
         lambda: services.post("/v2/models/raising/infer", _rows([5000, 1])),
         lambda: services.post("/v2/models/sluggish/infer", _rows([1, 2])),
         lambda: [services.post("/v1/predictions", _bulk()) for _ in range(20)],
         lambda: lose_a_message(broker),
+        threads=4,
+        pause=0.2,
     )
-
-    def repeat(work: Callable[[], Any]) -> None:
-        while not ended.wait(0.2):
-            with suppress(OSError, HTTPException):  # not answered in time: calls again, and the alarms tell
-                work()
-
-    with ThreadPoolExecutor(len(works)) as pool:
-        running = [pool.submit(repeat, work) for work in works]
-        try:
-            yield
-        finally:
-            ended.set()
-            for one in running:
-                one.result()
 
 
 def _until_refused(port: int) -> None:

@@ -13,8 +13,8 @@ from django.conf import settings
 from tests.chaos import report
 from tests.chaos.memory import Sample, growth_of_second_half, resident
 from tests.chaos.test_soak import FLAT, ONLINE, QUEUED, Soak
-from tests.live.test_services import eventually
 from tests.services import Services, children, running_services
+from tests.waiting import eventually
 
 WEB_LIMIT, WORKER_LIMIT = 250 * 10**6, 300 * 10**6
 

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from celery import Celery
 from kombu import Consumer
 
 from serving_site import topology
+from tests.waiting import eventually
 
 QUEUE = "predictions.default.standard"
-
-
-def eventually(look: Callable[[], Any], *, limit: float = 30.0) -> Any:
-    end = time.monotonic() + limit
-    while not (found := look()):
-        assert time.monotonic() < end, f"nothing within {limit} s"
-        time.sleep(0.02)
-    return found
 
 
 class Reader:
@@ -53,24 +47,37 @@ class QueueContract:
 
     app: Celery
 
-    def queue(self, name: str = QUEUE, **arguments: Any) -> Any:
+    def queue(self, name: str = QUEUE) -> Any:
         raise NotImplementedError
+
+    @pytest.fixture(autouse=True)
+    def _lose_readers(self, _open: None) -> Iterator[None]:
+        # One that stays would be given the next test's message.
+        self._readers: list[Reader] = []
+        yield
+        for reader in self._readers:
+            reader.lose()
+
+    def read(self, queue: Any = None) -> Reader:
+        reader = Reader(self.app, queue or self.queue())
+        self._readers.append(reader)
+        return reader
 
     def send(self, *ids: str, queue: str = QUEUE) -> None:
         self.app.send_task("predictions.run", args=(1, list(ids)), queue=queue, retry=False)
 
     def test_what_is_sent_is_received_once_and_gone_after_its_acknowledgement(self):
-        reader = Reader(self.app, self.queue())
+        reader = self.read()
         self.send("a")
         [message] = eventually(lambda: reader.drain(0.1))
         assert message.decode()[0] == [1, ["a"]]
         message.ack()
         assert len(reader.drain()) == 1
         reader.lose()
-        assert Reader(self.app, self.queue()).drain() == []
+        assert self.read().drain() == []
 
     def test_a_worker_holds_one_message_and_leaves_the_rest_to_others(self):
-        first, second = Reader(self.app, self.queue()), Reader(self.app, self.queue())
+        first, second = self.read(), self.read()
         self.send("a")
         self.send("b")
         eventually(lambda: first.drain(0.1) or second.drain(0.1))
@@ -78,17 +85,15 @@ class QueueContract:
         assert len(first.taken) == len(second.taken) == 1
         for reader in (first, second):
             reader.taken[0].ack()
-            reader.lose()
 
     def test_priorities_do_not_wait_behind_each_other(self):
         for _ in range(20):
             self.send("bulk", queue="predictions.default.bulk")
         self.send("now", queue="predictions.default.interactive")
-        reader = Reader(self.app, self.queue("predictions.default.interactive"))
+        reader = self.read(self.queue("predictions.default.interactive"))
         [message] = eventually(lambda: reader.drain(0.1))
         assert message.decode()[0] == [1, ["now"]]
         message.ack()
-        reader.lose()
 
     def test_a_hint_never_raises_into_the_request_nor_holds_it_up(self, monkeypatch):
         from predictions.queued import nudges
@@ -112,10 +117,9 @@ class QueueContract:
             thread.start()
         for thread in threads:
             thread.join(10)
-        reader = Reader(self.app, self.queue())
+        reader = self.read()
         [message] = eventually(lambda: reader.drain(0.1))
         message.ack()
-        reader.lose()
 
     def declare(self) -> None:
         with self.app.connection_for_write() as connection, connection.channel() as channel:

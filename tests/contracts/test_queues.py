@@ -15,7 +15,8 @@ from kombu.exceptions import OperationalError
 
 from monitoring import metrics
 from serving_site import dead_letters, memory_transport, topology
-from tests.contracts.queue import QUEUE, QueueContract, Reader, a_nudge, eventually, working_queues
+from tests.contracts.queue import QUEUE, QueueContract, a_nudge, working_queues
+from tests.waiting import eventually
 
 EXCHANGE = {
     "task_default_queue": "operations",
@@ -43,7 +44,7 @@ class TestMemory(QueueContract):
         yield
         _empty()
 
-    def queue(self, name: str = QUEUE, **arguments: Any) -> Any:
+    def queue(self, name: str = QUEUE) -> Any:
         return next(one for one in self.app.conf.task_queues if one.name == name)
 
 
@@ -66,7 +67,7 @@ class TestRabbitMQ(QueueContract):
         # kombu keeps pools by address for the whole process: the next app would be handed this closed one.
         pools.reset()
 
-    def queue(self, name: str = QUEUE, **arguments: Any) -> Any:
+    def queue(self, name: str = QUEUE) -> Any:
         return next(one for one in self.app.conf.task_queues if one.name == name)
 
     def _purge(self) -> None:
@@ -75,11 +76,11 @@ class TestRabbitMQ(QueueContract):
                 one(channel).purge()
 
     def test_what_a_lost_worker_did_not_acknowledge_comes_again(self):
-        first = Reader(self.app, self.queue())
+        first = self.read()
         self.send("a")
         eventually(lambda: first.drain(0.1))
         first.lose()
-        second = Reader(self.app, self.queue())
+        second = self.read()
         [message] = eventually(lambda: second.drain(0.1))
         assert message.decode()[0] == [1, ["a"]]
         message.ack()
@@ -104,11 +105,11 @@ class TestRabbitMQ(QueueContract):
         before = {why: metrics.value(metrics.DEAD_LETTERS, (why,)) for why in ("rejected", "delivery_limit")}
         self.send("poison")
         for _ in range(topology.DELIVERY_LIMIT + 1):
-            reader = Reader(self.app, self.queue())
+            reader = self.read()
             eventually(lambda reader=reader: reader.drain(0.1))
             reader.lose()
         self.send("unknown")
-        reader = Reader(self.app, self.queue())
+        reader = self.read()
         [message] = eventually(lambda: reader.drain(0.1))
         assert message.decode()[0] == [1, ["unknown"]], "the poisoned one is not given out again"
         message.reject()
@@ -129,7 +130,7 @@ class TestRabbitMQ(QueueContract):
     def read_leftovers(self, reason: str) -> float:
         """Read what is there; how many have ended for this reason so far."""
         for queue in topology.leftovers():
-            reader = Reader(self.app, queue)
+            reader = self.read(queue)
             for message in reader.drain(0.2):
                 dead_letters.take(message)
             reader.lose()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from serving_site.stack.server import Server, free_port, launch, program
 from tests.contracts.cache_and_results import a_row
 from tests.contracts.tls import certificate
 from tests.contracts.wake_ups import Ear
+from tests.waiting import eventually
 
 Launch = Callable[..., Server]
 pytestmark = pytest.mark.django_db
@@ -72,18 +72,11 @@ def check(ca_file: str = "") -> None:
     ear = Ear(hears)
     hears.start()
     try:
-        until(lambda: hears.is_heard)
+        eventually(lambda: hears.is_heard)
         sends.send([row.id])
         assert ear.wait(row.id)
     finally:
         hears.stop(5)
-
-
-def until(holds: Callable[[], object], timeout: float = 15.0) -> None:
-    end = time.monotonic() + timeout
-    while not holds():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.05)
 
 
 def test_the_primary_that_sentinels_name_is_used_and_its_successor_after_it(redis_server, settings):
@@ -102,7 +95,7 @@ requirepass other
 """,
     )
     asked = Redis(port=sentinel.port, password="other", decode_responses=True)
-    until(lambda: int(asked.sentinel_master("mymaster")["num-slaves"]) == 1)
+    eventually(lambda: int(asked.sentinel_master("mymaster")["num-slaves"]) == 1)
     use(
         settings,
         f"redis+sentinel://:secret@127.0.0.1:{sentinel.port},127.0.0.1:1/mymaster/0?sentinel_password=other",
@@ -114,7 +107,7 @@ requirepass other
         caches["default"].set("again", 1, 60)
         return caches["default"].get("again") == 1
 
-    until(is_used_again)
+    eventually(is_used_again)
     asked.close()
 
 
@@ -133,7 +126,7 @@ def test_keys_go_to_the_node_of_a_cluster_that_holds_them(redis_server, settings
     )  # fmt: skip
     for node in nodes:
         with Redis(port=node.port) as asked:
-            until(lambda asked=asked: asked.cluster("info")["cluster_state"] == "ok")
+            eventually(lambda asked=asked: asked.cluster("info")["cluster_state"] == "ok")
     use(settings, f"redis+cluster://{','.join(hosts)}")
     check()
 

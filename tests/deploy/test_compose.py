@@ -8,8 +8,6 @@ import re
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -17,21 +15,13 @@ from tests import cast
 from tests.deploy import images
 from tests.deploy.deployed import Deployed
 from tests.deploy.running import podman
+from tests.waiting import eventually
 
 IRIS = {"model": "iris", "input": {"instances": [[6.7, 3.0, 5.2, 2.3]]}}
 FLOWER = {"inputs": [{"name": "input", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}]}
 WORKERS = tuple(f"worker-{priority}" for priority in ("interactive", "standard", "bulk", "operations"))
 OURS = ("web", *WORKERS, "keeper", "beat")
 IMAGE_LIMIT_MB = 800
-
-
-def eventually(look: Callable[[], Any], *, limit: float = 20.0) -> Any:
-    """What `look` finds as soon as it finds something."""
-    end = time.monotonic() + limit
-    while not (found := look()):
-        assert time.monotonic() < end, f"nothing within {limit} s"
-        time.sleep(0.2)
-    return found
 
 
 def test_a_model_is_published_answers_at_both_doors_and_every_answer_is_recorded(server: Deployed) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.live.test_services import IRIS, eventually
+from tests.live.test_services import IRIS
 from tests.running import ROOT, Server, clean_environment
 from tests.services import Services
+from tests.waiting import eventually
 
 LIMIT_S = 180
 

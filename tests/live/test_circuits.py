@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.live.test_services import IRIS, eventually
+from tests.live.test_services import IRIS
 from tests.live.test_services_faults import frozen, timed
 from tests.services import Services
+from tests.waiting import eventually
 
 #: Service → its part of health, and its circuit.
 PARTS = {

@@ -10,12 +10,9 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from http.client import HTTPException
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -31,6 +28,7 @@ from tests import dashboards
 from tests.contracts.test_dashboard_queries import counted, series
 from tests.running import ROOT
 from tests.services import Services
+from tests.waiting import repeating
 
 #: Models that do what those of the demo do not: one that fails, one that is slow.
 MODELS = """
@@ -131,17 +129,15 @@ def _recorded(store: str, query: Any) -> int:
         raise AssertionError(f"{query}: {error.read().decode()}") from error
 
 
-@contextmanager
-def _calls(services: Services) -> Iterator[None]:
+def _calls(services: Services) -> AbstractContextManager[None]:
     """Calls of every kind, each several times between two looks of Prometheus, until the block ends."""
-    ended = threading.Event()
     flower = {"name": "input", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}
     queued = {"input": {"instances": [[6.7, 3.0, 5.2, 2.3]]}}
 
     def pair(*row: float) -> dict[str, Any]:
         return {"inputs": [{"name": "input", "shape": [1, 2], "datatype": "FP64", "data": list(row)}]}
 
-    works: tuple[Callable[[], Any], ...] = (
+    return repeating(
         lambda: services.post("/v2/models/iris/infer", {"inputs": [flower]}),
         lambda: services.post("/v2/models/iris/infer", {"inputs": [{**flower, "shape": [1, 99]}]}),
         lambda: services.post("/v2/models/boards-failing/infer", pair(5000, 1)),
@@ -152,19 +148,6 @@ def _calls(services: Services) -> Iterator[None]:
         lambda: services.post("/v1/predictions", {"model": "iris", **queued}, Prefer="wait=5"),
         lambda: services.get("/api/records?limit=1"),
         lambda: services.get("/api/records/nothing"),
+        threads=2,
+        pause=0.5,
     )
-
-    def repeat(mine: tuple[Callable[[], Any], ...]) -> None:
-        while not ended.wait(0.5):
-            for work in mine:
-                with suppress(OSError, HTTPException):
-                    work()
-
-    with ThreadPoolExecutor(2) as pool:
-        running = [pool.submit(repeat, works[part::2]) for part in range(2)]
-        try:
-            yield
-        finally:
-            ended.set()
-            for one in running:
-                one.result()

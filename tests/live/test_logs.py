@@ -12,9 +12,10 @@ from urllib.parse import urlencode
 
 from elasticsearch import Elasticsearch
 
-from tests.live.test_services import FLOWER, IRIS, eventually
+from tests.live.test_services import FLOWER, IRIS
 from tests.running import ROOT, Server, clean_environment
 from tests.services import Services
+from tests.waiting import eventually
 
 CANARY = "canary5512"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

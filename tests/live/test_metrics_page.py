@@ -11,9 +11,10 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.live.test_services import FLOWER, IRIS, eventually
+from tests.live.test_services import FLOWER, IRIS
 from tests.running import Server
 from tests.services import Services
+from tests.waiting import eventually
 
 #: Names of models, of versions, of agents and of requests, each; and connections that send them.
 NAMES, CALLERS = 10_000, 4

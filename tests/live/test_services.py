@@ -7,7 +7,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -18,18 +18,10 @@ from elasticsearch import ApiError, Elasticsearch
 from kombu import Connection, Consumer, Exchange, Queue
 
 from tests.services import Services
+from tests.waiting import eventually
 
 IRIS = {"model": "iris", "input": {"instances": [[6.7, 3.0, 5.2, 2.3]]}}
 FLOWER = {"inputs": [{"name": "input", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}]}
-
-
-def eventually(look: Callable[[], Any], *, limit: float = 10.0) -> Any:
-    """What `look` finds as soon as it finds something."""
-    end = time.monotonic() + limit
-    while not (found := look()):
-        assert time.monotonic() < end, f"nothing within {limit} s"
-        time.sleep(0.05)
-    return found
 
 
 class Tap:

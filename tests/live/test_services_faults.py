@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from serving_site.stack.running import WATCH_EVERY_S
-from tests.live.test_services import IRIS, eventually
+from tests.live.test_services import IRIS
 from tests.services import Services, freeze, thaw
+from tests.waiting import eventually
 
 #: Seconds beyond its own limit that a request may take.
 MARGIN_S = 1.0

@@ -12,8 +12,9 @@ from serving_site.stack import processes
 from serving_site.stack.processes import Process
 from serving_site.stack.server import free_port
 from tests import cast
-from tests.live.test_services import eventually, scraped
+from tests.live.test_services import scraped
 from tests.services import Services
+from tests.waiting import eventually
 
 QUEUE = "predictions.default.standard"
 SLOW = {"model": "busy", "input": {"instances": [[1, 2]]}}

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.test_services import FLOWER, IRIS, eventually
+from tests.live.test_services import FLOWER, IRIS
 from tests.running import prepared_server
 from tests.unit.test_tracing import Collector, attributes
+from tests.waiting import eventually
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 

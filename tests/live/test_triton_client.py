@@ -11,8 +11,8 @@ import tritonclient.http as triton
 import tritonclient.http.aio as triton_aio
 from tritonclient._plugin import InferenceServerClientPlugin
 
-from tests.live.test_services import eventually
 from tests.running import Server
+from tests.waiting import eventually
 
 IRIS = np.array([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]])
 CODINGS = pytest.mark.parametrize("coding", [None, "gzip", "deflate"])

@@ -11,6 +11,7 @@ import pytest
 
 from models_registry import errors
 from models_registry.runtime.coalescer import Coalescer, ThreadedCoalescer
+from tests.waiting import eventually
 
 
 def in_threads(count: int, work: Callable[[int], Any]) -> list[Any]:
@@ -49,13 +50,6 @@ class Gate:
         return [item * 2 for item in items]
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.001)
-
-
 def start(work: Callable[[], Any]) -> threading.Thread:
     thread = threading.Thread(target=work)
     thread.start()
@@ -87,7 +81,7 @@ def test_callers_gather_while_a_run_is_under_way() -> None:
     first = start(lambda: coalescer.submit(0))
     gate.entered.wait(10)
     others = [start(lambda number=number: coalescer.submit(number)) for number in range(1, 6)]
-    wait_until(lambda: coalescer.waiting() == 5)
+    eventually(lambda: coalescer.waiting() == 5)
     gate.open.set()
     for thread in [first, *others]:
         thread.join(10)
@@ -102,7 +96,7 @@ def test_a_run_is_bounded_in_items_and_bytes(items: int, size: int, largest: int
     first = start(lambda: coalescer.submit(0))
     gate.entered.wait(10)
     others = [start(lambda: coalescer.submit(1, size)) for _ in range(5)]
-    wait_until(lambda: coalescer.waiting() == 5)
+    eventually(lambda: coalescer.waiting() == 5)
     gate.open.set()
     for thread in [first, *others]:
         thread.join(10)
@@ -154,7 +148,7 @@ def test_a_caller_that_gave_up_is_skipped_and_the_others_are_answered() -> None:
     with pytest.raises(TimeoutError):
         coalescer.submit(13, timeout=0.02)
     last = start(lambda: coalescer.submit(1))
-    wait_until(lambda: coalescer.waiting() == 2)
+    eventually(lambda: coalescer.waiting() == 2)
     gate.open.set()
     first.join(10)
     last.join(10)
@@ -167,7 +161,7 @@ def test_too_many_waiting_callers_are_refused_at_once() -> None:
     threads = [start(lambda: coalescer.submit(0))]
     gate.entered.wait(10)
     threads.append(start(lambda: coalescer.submit(1)))
-    wait_until(lambda: coalescer.waiting() == 1)
+    eventually(lambda: coalescer.waiting() == 1)
     with pytest.raises(errors.Unavailable) as refused:
         coalescer.submit(2)
     assert refused.value.retry_after == 1

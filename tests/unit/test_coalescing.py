@@ -24,6 +24,7 @@ from predictions.online import coalescing
 from predictions.online.coalescing import Turn
 from tests.cast import MAGIC
 from tests.generated import cases
+from tests.waiting import eventually
 
 SIGNATURE = Signature((TensorSpec("input", "FP64", (-1, 2)),), (TensorSpec("value", "FP64", (-1,)),))
 VERSION = Version(
@@ -94,13 +95,6 @@ def start(work: Callable[[], Any]) -> Callable[[], Any]:
     return join
 
 
-def wait_for(number: int, predictor: Adder) -> None:
-    end = time.monotonic() + 10
-    while coalescing.waiting(predictor) != number:
-        assert time.monotonic() < end
-        time.sleep(0.001)
-
-
 def gathered(predictor: Adder, turns: list[Turn]) -> list[Any]:
     """What each caller gets when all of them arrive while another's run is on."""
     predictor.gate.clear()
@@ -110,7 +104,7 @@ def gathered(predictor: Adder, turns: list[Turn]) -> list[Any]:
     joins = []
     for place, one in enumerate(turns, start=1):
         joins.append(start(partial(coalescing.predict, one)))
-        wait_for(place, predictor)
+        eventually(lambda place=place: coalescing.waiting(predictor) == place)
     predictor.gate.set()
     assert first()["value"].tolist() == [1.0]
     return [join() for join in joins]
@@ -186,7 +180,7 @@ def test_a_caller_that_gives_up_is_skipped() -> None:
     with pytest.raises(errors.PredictionTimeout):
         coalescing.predict(turn(predictor, [5.0], limit=0.05))
     last = start(lambda: coalescing.predict(turn(predictor, [7.0])))
-    wait_for(2, predictor)
+    eventually(lambda: coalescing.waiting(predictor) == 2)
     predictor.gate.set()
     assert (first()["value"].tolist(), last()["value"].tolist()) == ([1.0], [8.0])
     assert predictor.runs == [1, 1]
