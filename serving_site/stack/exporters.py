@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mirakuru.exceptions import ExecutorError
 
+from serving_site.stack.prometheus import HOME
 from serving_site.stack.server import Server, ServerMissing, folder_for, free_port, launch, program
+
+#: Seconds until one answers. Elasticsearch's asks its server's page at the root first, which the minimal distribution
+#: does not have, and goes on without it after ten.
+PATIENCE_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +32,10 @@ def start(root: Path, urls: Mapping[str, str]) -> list[tuple[str, Server]]:
 
     One that is not installed, or does not start, is left out: watching never keeps the stack from its work.
     """
-    started = []
-    for exporter in wanted(urls):
-        with suppress(ServerMissing, ExecutorError):
-            started.append((exporter.job, _launch(root, exporter)))
-    return started
+    exporters = list(wanted(urls))
+    with ThreadPoolExecutor(max_workers=len(exporters)) as pool:
+        started = list(pool.map(lambda exporter: _started(root, exporter), exporters))
+    return [(exporter.job, server) for exporter, server in zip(exporters, started, strict=True) if server is not None]
 
 
 def wanted(urls: Mapping[str, str]) -> Iterator[Exporter]:
@@ -41,9 +45,17 @@ def wanted(urls: Mapping[str, str]) -> Iterator[Exporter]:
         if name.startswith("redis"):
             yield Exporter(name, "redis", (f"--redis.addr={url}",))
         elif name == "postgres":
-            yield Exporter(name, "postgres", environment={"DATA_SOURCE_NAME": f"{url}?sslmode=disable"})
+            tables = f"--extend.query-path={HOME / 'exporters' / 'postgres.yml'}"
+            yield Exporter(name, "postgres", (tables,), {"DATA_SOURCE_NAME": f"{url}?sslmode=disable"})
         elif name == "elasticsearch":
             yield Exporter(name, "elasticsearch", (f"--es.uri={url}",))
+
+
+def _started(root: Path, exporter: Exporter) -> Server | None:
+    try:
+        return _launch(root, exporter)
+    except (ServerMissing, ExecutorError):
+        return None
 
 
 def _launch(root: Path, exporter: Exporter) -> Server:
@@ -57,5 +69,5 @@ def _launch(root: Path, exporter: Exporter) -> Server:
         port=port,
         url=f"http://127.0.0.1:{port}/metrics",
         env={"GOMAXPROCS": "1", **exporter.environment},
-        timeout=10,
+        timeout=PATIENCE_S,
     )

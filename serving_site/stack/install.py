@@ -16,11 +16,17 @@ NEEDED = {
     "Redis": ("redis-server", "redis-server"),
     "Prometheus": ("prometheus", "prometheus"),
     "Alertmanager": ("prometheus-alertmanager", "prometheus-alertmanager"),
+    "Node exporter": ("prometheus-node-exporter", "prometheus-node-exporter"),
+    "PostgreSQL exporter": ("prometheus-postgres-exporter", "prometheus-postgres-exporter"),
+    "Redis exporter": ("prometheus-redis-exporter", "prometheus-redis-exporter"),
+    "Elasticsearch exporter": ("prometheus-elasticsearch-exporter", "prometheus-elasticsearch-exporter"),
     "Java 17": ("java", "openjdk-17-jre-headless"),
     "Maven": ("mvn", "maven"),
     "Chromium": ("chromium", "chromium"),
     "npm": ("npm", "npm"),
 }
+#: Those of `NEEDED` that only watch: `make stack` does without them.
+EXPORTERS = tuple(name for name in NEEDED if name.endswith(" exporter"))
 
 
 def missing(*names: str) -> dict[str, str]:

@@ -59,7 +59,7 @@ def models(services: Services) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def prometheus(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of one that reads this stack, and knows what was measured a day and a week ago."""
-    install.ensure("Prometheus", "Alertmanager")
+    install.ensure("Prometheus", "Alertmanager", *install.EXPORTERS)
     root: Path = tmp_path_factory.mktemp("boards")
     (root / "prometheus" / "data").mkdir(parents=True)
     lines = series(int(time.time()), (7, 1), after=LIMIT_S + 600)
@@ -79,10 +79,9 @@ def prometheus(services: Services, tmp_path_factory: pytest.TempPathFactory) -> 
     ]
     subprocess.run(command, check=True, capture_output=True)
     stack = services.stack
-    rabbitmq = {"rabbitmq": stack.servers["rabbitmq"]}
     processes = stack.processes.values()
     started = observing.start(
-        root, servers=rabbitmq, processes=processes, port_of=lambda _: free_port(), manner=Manner()
+        root, servers=stack.servers, processes=processes, port_of=lambda _: free_port(), manner=Manner()
     )
     yield started["prometheus"].url
     for server in started.values():

@@ -30,8 +30,31 @@ OTHERS = {
     "rabbitmq_queue_messages_ready": set(),
     "rabbitmq_queue_messages_unacked": set(),
     "rabbitmq_process_resident_memory_bytes": {"instance"},
+    "rabbitmq_resident_memory_limit_bytes": {"instance"},
+    "rabbitmq_connections": set(),
+    "redis_connected_clients": {"instance", "role"},
+    "redis_memory_used_bytes": {"instance", "role"},
+    "redis_memory_max_bytes": {"instance", "role"},
+    "redis_evicted_keys_total": {"instance", "role"},
+    "pg_stat_activity_count": {"instance", "datname", "state"},
+    "pg_stat_database_xact_commit": {"datname"},
+    "pg_stat_database_xact_rollback": {"datname"},
+    "pg_stat_user_tables_n_dead_tup": {"relname"},
+    "pg_tables_n_dead_tup": {"relname"},
+    "elasticsearch_jvm_memory_used_bytes": {"area", "name"},
+    "elasticsearch_jvm_memory_max_bytes": {"area", "name"},
+    "elasticsearch_filesystem_data_available_bytes": {"name"},
+    "elasticsearch_filesystem_data_size_bytes": {"name"},
+    "elasticsearch_cluster_health_unassigned_shards": set(),
+    "elasticsearch_cluster_health_initializing_shards": set(),
+    "elasticsearch_cluster_health_number_of_pending_tasks": set(),
+    "node_filesystem_avail_bytes": {"fstype", "mountpoint"},
+    "node_filesystem_size_bytes": {"fstype", "mountpoint"},
+    "node_memory_MemAvailable_bytes": {"instance"},
+    "node_memory_MemTotal_bytes": {"instance"},
+    "node_cpu_seconds_total": {"mode", "instance"},
 }
-WORDS = {"sum", "max", "min", "count", "rate", "increase", "topk", "histogram_quantile", "by", "or", "offset"}
+WORDS = {"sum", "max", "min", "avg", "count", "rate", "increase", "topk", "histogram_quantile", "by", "or", "offset"}
 CHOICES = {"project", "model", "version"}
 PAGES = pytest.mark.parametrize("name", dashboards.NAMES)
 

@@ -6,8 +6,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import yaml
 
 from serving_site.stack import exporters, prometheus
+from tests import dashboards
 
 URLS = {
     "postgres": "postgres://serving@127.0.0.1:1/serving",
@@ -35,6 +37,31 @@ def test_every_exporter_has_its_job_in_prometheus_configuration() -> None:
 def test_what_is_not_installed_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert exporters.start(tmp_path, {"redis-cache": "redis://127.0.0.1:3/0"}) == []
+
+
+def test_postgres_exporter_is_told_how_to_count_the_rows_that_the_dashboard_shows() -> None:
+    found = {exporter.name: exporter for exporter in exporters.wanted(URLS)}
+    (word,) = found["postgres"].words
+    tables = yaml.safe_load(Path(word.removeprefix("--extend.query-path=")).read_text())
+    named = {f"{table}_{name}" for table, how in tables.items() for one in how["metrics"] for name in one}
+    shown = {name for target in dashboards.targets("prometheus") for name in named if name in target.query["expr"]}
+    assert shown == {"pg_tables_n_dead_tup"}
+
+
+def test_an_exporter_that_answers_late_is_waited_for_while_others_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elasticsearch's answers after ten seconds where its server has no page at the root."""
+    assert exporters.PATIENCE_S >= 2 * 10
+    for job in ("node", "elasticsearch"):
+        path = tmp_path / f"prometheus-{job}-exporter"
+        path.write_text("#!/bin/sh\nsleep 1\nexec python3 -m http.server --bind 127.0.0.1 ${1##*:}\n")
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/local/bin:/usr/bin:/bin")
+    started = exporters.start(tmp_path, {"elasticsearch": "http://127.0.0.1:5"})
+    for _, server in started:
+        server.stop()
+    assert [job for job, _ in started] == ["node", "elasticsearch"]
 
 
 def test_an_exporter_that_is_there_answers_and_one_that_fails_is_left_out(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import inside
+import servers
 from panels import HALF, HEALTH, METRICS, QUARTER, QUEUED, THIRD, VERSIONS, Text, behind, behind_each, figure, series
 from panels import page as frame
 from queries import MODEL, OR_ZERO, VERSION, increase, prom, quantile, rate, share_of_errors
@@ -18,7 +19,7 @@ def page() -> Any:
     says = "Whether everything is up, what it answers and how fast, what waits, what is recorded and what it uses."
     sections = {
         **{"Now": now(), "Answers": answers(), "Queue": queue(), "Workers": inside.workers(), "Records": kept()},
-        **{"Services": inside.services(), "Resources": resources()},
+        **{"Services": inside.services(), "Resources": resources(), "Servers": servers.servers()},
     }
     return frame("serving-overview", "System overview and health", says, sections)
 
