@@ -38,6 +38,12 @@ class Malformed(InvalidInput):
     code = "malformed"
 
 
+class Incomplete(Malformed):
+    """The body ended before its declared length: whoever sent it has gone, or a proxy has given it up."""
+
+    code = "incomplete"
+
+
 class NotFound(DomainError):
     """No such thing for this project: what is not yours does not exist."""
 

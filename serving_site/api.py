@@ -35,6 +35,7 @@ MOST_RETRY_AFTER_S = 300
 STATUSES: dict[str, tuple[int, int]] = {
     "invalid": (400, 400),
     "malformed": (400, 400),
+    "incomplete": (400, 400),
     "invalid_parameter": (400, 400),
     "invalid_input": (400, 422),
     "not_found": (404, 404),

@@ -35,7 +35,7 @@ def call(
     }
     for name, value in headers.items():
         key = name.upper().replace("-", "_")
-        environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
+        environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value
     told: list[Any] = []
     parts = application(environ, lambda status, given, exc_info=None: told.append((status, given)))
     content = b"".join(parts)

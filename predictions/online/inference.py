@@ -21,7 +21,10 @@ from predictions.protocols import cache_control, encodings, oip
 
 #: Errors that are only counted: nothing was predicted, and the next attempt may well be.
 UNRECORDED = frozenset(
-    ["not_authenticated", "forbidden", "not_found", "too_large", "quota_exceeded", "unavailable", "model_unavailable"]
+    {
+        *("not_authenticated", "forbidden", "not_found", "too_large", "quota_exceeded", "unavailable"),
+        *("model_unavailable", "incomplete"),
+    }
 )
 
 

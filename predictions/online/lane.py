@@ -118,7 +118,11 @@ class Lane:
 
 def _read(environ: Environ, length: int) -> bytes:
     # All that was declared, which the server itself sees to: asked for a size, it copies a large body several times.
-    body: bytes = environ["wsgi.input"].read() if length else b""
+    return whole(environ["wsgi.input"].read() if length else b"", length)
+
+
+def whole(body: bytes, length: int) -> bytes:
+    """`body` when it is all of the `length` bytes declared. Raises `Incomplete`, of which nobody reads the answer."""
     if len(body) != length:
-        raise errors.InvalidInput(f"the body ended after {len(body)} of {length} bytes")
+        raise errors.Incomplete(f"the body ended after {len(body)} of {length} bytes")
     return body

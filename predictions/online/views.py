@@ -104,7 +104,7 @@ class Infer(OipView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         # The size first, as in the lane: what is too large is refused unread, whoever sent it.
-        lane.declared_length(request.META, settings.SERVING["ONLINE_BODY_LIMIT"])
+        self._length = lane.declared_length(request.META, settings.SERVING["ONLINE_BODY_LIMIT"])
         super().initial(request, *args, **kwargs)
 
     @extend_schema(request=dict[str, Any], responses={200: dict[str, Any]}, tags=["v2"])
@@ -114,7 +114,7 @@ class Infer(OipView):
         asked = inference.Asked(
             name=place.name,
             wanted=place.wanted,
-            read=lambda: _body(request),
+            read=lambda: lane.whole(_body(request), self._length),
             header_length=request.META.get("HTTP_INFERENCE_HEADER_CONTENT_LENGTH"),
             coding=request.META.get("HTTP_CONTENT_ENCODING", ""),
             accepts=request.META.get("HTTP_ACCEPT_ENCODING", ""),

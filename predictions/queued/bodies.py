@@ -33,7 +33,7 @@ def body_of(environ: Mapping[str, Any], read: Callable[[int], bytes], limit: int
     body = read(int(length)) if length != "0" else b""
     if len(body) != int(length):
         # The client left before all was sent: half a body that happens to parse is not what it meant.
-        raise errors.Malformed(f"the body ends after {len(body)} of {length} bytes")
+        raise errors.Incomplete(f"the body ended after {len(body)} of {length} bytes")
     return encodings.decompress(body, coding, limit=limit)
 
 

@@ -171,6 +171,15 @@ def test_every_answer_and_every_failure_has_its_record_first(infer: Infer) -> No
     assert time_of(ids[0]) <= time_of(ids[1])
 
 
+def test_a_call_that_was_cut_off_is_counted_and_leaves_no_record(infer: Infer) -> None:
+    """As a proxy does whose connection broke while it sent: its client was told something else, or asks again."""
+    before = metrics.value(metrics.REFUSALS, ("oip", "incomplete"))
+    status, headers, answer = infer(json.dumps(ask([1, 2])).encode()[:-20], Content_Length="200")
+    assert (status, list(answer)) == (400, ["error"])
+    assert "x-prediction-id" not in headers
+    assert metrics.value(metrics.REFUSALS, ("oip", "incomplete")) == before + 1
+
+
 def test_refusals_are_only_counted(infer: Infer) -> None:
     before = metrics.value(metrics.REFUSALS, ("oip", "not_found"))
     infer(path="/v2/models/nobody/infer")
