@@ -3,7 +3,7 @@
 One folder for each who reads them, so that a container gets its own and no other's:
 
     ours/       secret_key, admin_password, database_url, rabbitmq_url, rabbitmq_management_url, redis_url,
-                redis_results_url
+                redis_results_url, checkout.env (all of them as profile `dev` publishes the engines)
     postgres/   password, replication_password
     rabbitmq/   serving.conf      default user and password, read at its first start
                 erlang_cookie     of a cluster's nodes
@@ -85,6 +85,18 @@ def _brokers(folder: Path) -> str:
     return ";".join(_url("amqp", "rabbitmq", f"{node}:5672//")(folder) for node in nodes)
 
 
+def _checkout(folder: Path) -> str:
+    """The engines under the ports that docker/dev/haproxy.cfg gives them, as variables of a process on the host."""
+    urls = {
+        "DATABASE_URL": _url("postgres", "postgres", f"127.0.0.1:5432/{DATABASE}"),
+        "RABBITMQ_URL": _url("amqp", "rabbitmq", "127.0.0.1:5672//"),
+        "REDIS_URL": _url("redis", "redis-cache", "127.0.0.1:6379/0", user=""),
+        "REDIS_RESULTS_URL": _url("redis", "redis-results", "127.0.0.1:6380/0", user=""),
+    }
+    lines = [f"{name}={url(folder)}" for name, url in urls.items()]
+    return "\n".join([*lines, "ELASTICSEARCH_URL=http://127.0.0.1:9200", ""])
+
+
 def _url(scheme: str, name: str, address: str, user: str = USER) -> Callable[[Path], str]:
     return lambda folder: f"{scheme}://{user}:{_password(folder, name)}@{address}"
 
@@ -104,6 +116,7 @@ _FILES: dict[str, Callable[[Path], str]] = {
     "ours/cluster_rabbitmq_url": _brokers,
     "ours/cluster_redis_url": _url("redis+sentinel", "redis-cache", f"{_SENTINELS}/cache/0", user=""),
     "ours/cluster_redis_results_url": _url("redis+sentinel", "redis-results", f"{_SENTINELS}/results/0", user=""),
+    "ours/checkout.env": _checkout,
     "postgres/password": lambda folder: _password(folder, "postgres"),
     "postgres/replication_password": lambda folder: _password(folder, "replication"),
     "rabbitmq/erlang_cookie": lambda folder: _password(folder, "erlang"),

@@ -96,7 +96,7 @@ def test_every_mounted_file_is_in_the_repository() -> None:
 
 
 def test_the_example_names_every_variable_and_no_other() -> None:
-    text = (ROOT / "docker" / "compose.yml").read_text()
-    used = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", text))
+    text = "".join((ROOT / "docker" / name).read_text() for name in ("compose.yml", "compose.tls.yml"))
+    used = {*re.findall(r"(?<!\$)\$\{([A-Z_]+)", text), "COMPOSE_FILE"}
     shown = set(re.findall(r"^# ([A-Z_]+)=", (ROOT / "docker" / ".env.example").read_text(), re.MULTILINE))
     assert used == shown

@@ -78,6 +78,15 @@ class Project:
             placed |= {name: self.services[name] for name in ready}
         return list(placed.values())
 
+    def with_needs(self, *names: str) -> frozenset[str]:
+        """What `docker compose up <names>` starts: these, and all that they wait for."""
+        found: set[str] = set()
+        left = set(names)
+        while left:
+            found |= left
+            left = {needed for name in left for needed in self.services[name].needs} - found
+        return frozenset(found)
+
 
 def read(paths: Sequence[Path], environment: Mapping[str, str]) -> Project:
     """The project that these files make, each on top of those before; `environment` is .env."""

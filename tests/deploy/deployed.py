@@ -11,17 +11,25 @@ from functools import cached_property
 from pathlib import Path
 
 from serving_site.stack.server import free_port
-from tests.deploy import compose
+from tests.deploy import compose, running
 from tests.deploy.compose import Project
-from tests.deploy.running import Up, running
+from tests.deploy.running import Up
 from tests.running import ROOT, Server
 
 COMPOSE = ROOT / "docker" / "compose.yml"
 CLUSTER = ROOT / "docker" / "compose.cluster.yml"
+TLS = ROOT / "docker" / "compose.tls.yml"
 #: Elasticsearch refuses to join others with less, and not every account may raise its own limit.
 FILES_OF_ELASTICSEARCH = 65_535
 #: Has no stand-in.
 WITHOUT = frozenset({"grafana"})
+#: What only looks on: left out where a test is about something else.
+WATCHING = frozenset(
+    {
+        *("prometheus", "alertmanager", "node-exporter", "postgres-exporter", "elasticsearch-exporter"),
+        *("redis-cache-exporter", "redis-results-exporter"),
+    }
+)
 
 
 class Deployed(Server):
@@ -36,6 +44,10 @@ class Deployed(Server):
     @property
     def key(self) -> str:
         return self._key
+
+    def use(self, key: str) -> None:
+        """Call with a key that was made before, in another deployment of the same secret key."""
+        self._key = key
 
     @cached_property
     def _key(self) -> str:
@@ -52,16 +64,26 @@ class Deployed(Server):
 
 
 @contextmanager
-def deployed(*more: Path, name: str = "serving-test", **environment: str) -> Iterator[Deployed]:
-    """Started from docker/compose.yml and the files `more` on top of it; removed at the end."""
+def planned(*more: Path, name: str = "serving-test", **environment: str) -> Iterator[Deployed]:
+    """docker/compose.yml and the files `more` on top of it, not started yet; removed at the end."""
     port = free_port()
     variables = {"PORT": str(port), "ES_JAVA_OPTS": "-Xms512m -Xmx512m", **environment}
     project = compose.read([COMPOSE, *more], variables)
     if more and resource.getrlimit(resource.RLIMIT_NOFILE)[1] < FILES_OF_ELASTICSEARCH:
         project = with_one_elasticsearch(project, compose.read([COMPOSE], variables))
-    with running(compose.renamed(project, name), without=WITHOUT) as up:
-        up.await_healthy("proxy")
+    with running.planned(compose.renamed(project, name)) as up:
         yield Deployed(up, port)
+
+
+@contextmanager
+def deployed(
+    *more: Path, name: str = "serving-test", without: frozenset[str] = WITHOUT, **environment: str
+) -> Iterator[Deployed]:
+    """The same, started but for `without`."""
+    with planned(*more, name=name, **environment) as server:
+        server.up.start(without=without)
+        server.up.await_healthy("proxy")
+        yield server
 
 
 def with_one_elasticsearch(project: Project, single: Project) -> Project:

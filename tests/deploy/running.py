@@ -13,7 +13,7 @@ import os
 import resource
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,12 +41,19 @@ class Up:
         self.took_s: dict[str, float] = {}
         self._begun: dict[str, float] = {}
 
-    def start(self, profile: str = "", *, without: frozenset[str] = frozenset()) -> None:
+    def start(
+        self, profile: str = "", *, without: frozenset[str] = frozenset(), only: frozenset[str] | None = None
+    ) -> None:
+        """Start every service of the profile, or those of `only`, that is not there yet."""
+        there = podman("ps", "-a", "--format", "{{.Names}}").split()
+        networks = podman("network", "ls", "--format", "{{.Name}}").split()
         for name, how in self.project.networks.items():
-            internal = ["--internal"] if how.get("internal") else []
-            podman("network", "create", *internal, f"{self.project.name}_{name}")
+            if f"{self.project.name}_{name}" not in networks:
+                internal = ["--internal"] if how.get("internal") else []
+                podman("network", "create", *internal, f"{self.project.name}_{name}")
         for service in self.project.in_order(profile):
-            if service.name not in without:
+            wanted = service.name not in without and (only is None or service.name in only)
+            if wanted and self.name(service.name) not in there:
                 self.start_one(service)
 
     def start_one(self, service: Service) -> None:
@@ -60,9 +67,23 @@ class Up:
         command = [str(word) for word in service.facts.get("command", ())]
         podman(*run, *compose.arguments(service, self.project), f"localhost/{service.image}", *command)
         if service.runs_once:
-            status = podman("wait", self.name(service.name), limit=ONCE_LIMIT_S).strip()
-            if status != "0":
-                raise Ended(f"{service.name} ended with {status}:\n{self.logs(service.name)[-4000:]}")
+            self._await_end(service)
+
+    def run_once(self, name: str, *command: str, entry: str = "", mounts: Mapping[Path, str] | None = None) -> str:
+        """As `docker compose run --rm --entrypoint <entry> <name> <command>` with more mounted; what it printed."""
+        service = self.project.services[name]
+        run = ["run", "--rm", "--pull=never", "--runtime", "runc", "--name", self.name(f"{name}-run"), *ulimits()]
+        for path, place in (mounts or {}).items():
+            run += ["--volume", f"{path}:{place}"]
+        if entry:
+            run += ["--entrypoint", entry]
+        image = f"localhost/{service.image}"
+        return podman(*run, *compose.arguments(service, self.project), image, *command, limit=ONCE_LIMIT_S)
+
+    def _await_end(self, service: Service) -> None:
+        status = podman("wait", self.name(service.name), limit=ONCE_LIMIT_S).strip()
+        if status != "0":
+            raise Ended(f"{service.name} ended with {status}:\n{self.logs(service.name)[-4000:]}")
 
     def await_healthy(self, name: str, *, limit: float = 0.0) -> None:
         """Run its health check until it passes. Raises TimeoutError with what it said last, Ended when it ended."""
@@ -109,7 +130,8 @@ class Up:
         return f"{self.project.name}-{service}"
 
     def stop(self) -> None:
-        """Remove every container, volume and network of the project."""
+        """Remove every container, volume and network of the project, as `docker compose down --volumes`."""
+        self.took_s.clear()
         for name in podman("ps", "-a", "--format", "{{.Names}}").split():
             if name.startswith(f"{self.project.name}-"):
                 podman("rm", "--force", "--time", "1", "--volumes", name, tolerant=True)
@@ -144,12 +166,19 @@ def ulimits() -> list[str]:
 
 
 @contextmanager
-def running(project: Project, **options: Any) -> Iterator[Up]:
-    """Started, and removed with all its data at the end."""
+def planned(project: Project) -> Iterator[Up]:
+    """Not started yet; removed with all its data at the end."""
     up = Up(project)
     up.stop()
     try:
-        up.start(**options)
         yield up
     finally:
         up.stop()
+
+
+@contextmanager
+def running(project: Project, **options: Any) -> Iterator[Up]:
+    """Started, and removed with all its data at the end."""
+    with planned(project) as up:
+        up.start(**options)
+        yield up

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from serving_site import alive, credentials, roles
+from tests.running import ROOT
 
 
 @pytest.mark.parametrize(
@@ -84,6 +86,24 @@ def test_both_sides_of_a_connection_get_the_same_password(tmp_path: Path) -> Non
     assert f"requirepass {password_of('redis_url')}\n" in read("redis/cache.conf")
     assert f"requirepass {password_of('redis_results_url')}\n" in read("redis/results.conf")
     assert len({password_of(url) for url in ("database_url", "rabbitmq_url", "redis_url", "redis_results_url")}) == 4
+
+
+def test_a_checkout_finds_every_engine_under_the_port_that_profile_dev_publishes(tmp_path: Path) -> None:
+    credentials.make(tmp_path)
+    lines = (tmp_path / "ours" / "checkout.env").read_text().splitlines()
+    urls = {name: urlsplit(url) for name, url in (line.split("=", 1) for line in lines)}
+    proxied = dict(re.findall(r"listen (\S+)\n +bind :(\d+)", (ROOT / "docker/dev/haproxy.cfg").read_text()))
+    ports = {
+        **{"DATABASE_URL": proxied["postgres"], "RABBITMQ_URL": proxied["rabbitmq"]},
+        **{"REDIS_URL": proxied["redis-cache"], "REDIS_RESULTS_URL": proxied["redis-results"]},
+        "ELASTICSEARCH_URL": proxied["elasticsearch"],
+    }
+    assert {name: (url.hostname, str(url.port)) for name, url in urls.items()} == {
+        name: ("127.0.0.1", port) for name, port in ports.items()
+    }
+    for name in ("DATABASE_URL", "RABBITMQ_URL", "REDIS_URL", "REDIS_RESULTS_URL"):
+        inside = urlsplit((tmp_path / "ours" / name.lower()).read_text())
+        assert (urls[name].password, urls[name].path) == (inside.password, inside.path), name
 
 
 def test_nobody_may_change_a_secret(tmp_path: Path) -> None:
