@@ -20,11 +20,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from serving_site import banner, draining, prepared
+from serving_site import banner, prepared
 from serving_site.data_lock import DataFolderInUse, DataLock
 
-#: Seconds the worker gets beyond DRAIN_S before it is killed: closing what has drained.
-CLOSING_S = 3
 #: What a server process needs set before it starts: two malloc arenas instead of one per thread and core keep memory
 #: flat with 64 threads; fixed thresholds (glibc raises its own up to 32 MiB after the first large body) give large
 #: buffers back at once; and a BLAS pool per process would only fight the threads for the cores.
@@ -37,6 +35,8 @@ PROCESS_ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
 }
 PR_SET_PDEATHSIG = 1
+#: Seconds the process of the demo traffic gets to end before it is killed.
+TRAFFIC_ENDS_S = 3
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 Application = Callable[[dict[str, Any], Any], Any]
@@ -116,11 +116,8 @@ def _refuse(message: str) -> int:
 
 def _run(env: Any, lock: DataLock, load: Callable[[], Application], started: float) -> int:
     """Hand over to Granian, which returns after a signal (0) or exits when its worker has died (1)."""
-    from granian.constants import HTTPModes, Interfaces
-    from granian.log import LogLevels
-    from granian.server import MPServer
-
     from serving_site import leaving
+    from serving_site.http_server import HttpServer
 
     supervisor = os.getpid()
 
@@ -129,41 +126,11 @@ def _run(env: Any, lock: DataLock, load: Callable[[], Application], started: flo
         lock.tell(pid=supervisor, worker=os.getpid(), url=env.URL)
         return load()
 
-    class Server(MPServer):
-        """Granian's supervisor, which says when it is ready."""
-
-        def startup(self, *args: Any, **kwargs: Any) -> None:
-            begin: Any = super().startup
-            begin(*args, **kwargs)
-            # Only now: the worker is forked, and a thread that runs at that moment may leave it an import lock that
-            # nobody will ever release.
-            _announce(env, self, started)
-
-    server = Server(
-        target="serving_site.wsgi:application",
-        address=env.HOST,
-        port=env.PORT,
-        interface=Interfaces.WSGI,
-        workers=env.SERVER_PROCESSES,
-        blocking_threads=env.BLOCKING_THREADS,
-        backpressure=env.BACKPRESSURE,
-        backlog=1024,
-        http=HTTPModes.http1,
-        websockets=False,
-        log_level=LogLevels.error,
-        respawn_failed_workers=not env.EMBEDDED,
-        workers_kill_timeout=int(env.DRAIN_S) + CLOSING_S,
-    )
-    # A closed terminal ends the server; to Granian SIGHUP would mean a second worker beside the first.
-    server.on_startup(lambda: signal.signal(signal.SIGHUP, server.signal_handler_interrupt))
+    server = HttpServer(env, lambda server: _announce(env, server, started))
     leaving.clear()
-    if env.LEAVE_S > 0:
-        server.on_startup(
-            lambda: signal.signal(signal.SIGTERM, lambda *_: leaving.begin(server.signal_handler_interrupt))
-        )
     try:
         with _traffic(env):
-            server.serve(spawn_target=_serve_and_drain, target_loader=load_in_worker, wrap_loader=False)
+            server.serve_with(load_in_worker)
     except SystemExit as end:
         print("The worker process ended; so does the server.", file=sys.stderr, flush=True)
         return int(end.code or 0)
@@ -184,24 +151,9 @@ def _traffic(env: Any) -> Iterator[None]:
     finally:
         process.terminate()
         try:
-            process.wait(CLOSING_S)
+            process.wait(TRAFFIC_ENDS_S)
         except subprocess.TimeoutExpired:
             process.kill()
-
-
-def _serve_and_drain(*args: Any, **kwargs: Any) -> None:
-    """Granian's worker, then our own threads: requests end first, then what they left running."""
-    from granian.server import MPServer
-
-    draining.end_when_quiet(_stop_own_threads)
-    MPServer._spawn_wsgi_worker(*args, **kwargs)
-    _stop_own_threads()
-
-
-def _stop_own_threads() -> None:
-    processes = sys.modules.get("serving_site.processes")
-    if processes is not None:
-        processes.stop()
 
 
 def _announce(env: Any, server: Any, started: float) -> None:

@@ -146,6 +146,19 @@ def test_what_is_too_much_for_a_model_is_refused_at_once_and_what_was_accepted_k
     assert max(accepted) < 6 * alone[2] + 2
 
 
+def test_bodies_that_never_end_keep_nobody_out_though_few_threads_move(own: Server) -> None:
+    publish(own, "quick", cast.adder(1), alias="champion")
+    with ThreadPoolExecutor(2 * THREADS) as clients:
+        burst = list(clients.map(lambda _: _asked(own, "quick")[0], range(20 * THREADS)))
+    assert set(burst) == {200}
+    with contextlib.ExitStack() as held:
+        for _ in range(THREADS - 4):
+            held.enter_context(_half_sent(own, INFER.format("quick")))
+        taken = _milliseconds(own, INFER.format("quick"), BODY, calls=200)
+        print(f"p50 {taken[100]:.2f} ms, p95 {taken[190]:.2f} ms, most {taken[-1]:.2f} ms")
+        assert taken[190] < 50
+
+
 def _asked(server: Server, name: str, begin: threading.Barrier | None = None) -> tuple[int, dict[str, str], float]:
     """Status, headers and seconds of one infer call; with others at once, where there is a barrier."""
     if begin is not None:
@@ -171,11 +184,11 @@ def _timed(call: Callable[[], tuple[int, Any]]) -> tuple[float, int, Any]:
 
 
 @contextlib.contextmanager
-def _half_sent(server: Server) -> Iterator[socket.socket]:
-    """A queued request whose body never comes to its end: it holds a thread of Django."""
+def _half_sent(server: Server, path: str = "/v1/predictions") -> Iterator[socket.socket]:
+    """A request whose body never comes to its end: it holds a thread; a queued one, a thread of Django."""
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         lines = [
-            "POST /v1/predictions HTTP/1.1",
+            f"POST {path} HTTP/1.1",
             f"Host: 127.0.0.1:{server.port}",
             f"Authorization: Bearer {server.key}",
             "Content-Type: application/json",

@@ -1,0 +1,67 @@
+"""What Granian calls for each request: the site's application, and the rest of the thread that ran it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from granian.wsgi import ResponseIterWrap
+
+from serving_site.shifts import Shifts
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+#: What every request says of its server. The process's own environment stays out: it holds addresses and passwords.
+_SERVER = {
+    "SCRIPT_NAME": "",
+    "SERVER_SOFTWARE": "Granian",
+    "wsgi.errors": sys.stderr,
+    "wsgi.multiprocess": False,
+    "wsgi.multithread": True,
+    "wsgi.run_once": False,
+    "wsgi.version": (1, 0),
+}
+
+
+class _Answer:
+    """WSGI's `start_response`, which only keeps what it is told."""
+
+    __slots__ = ("headers", "status")
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.headers: list[tuple[str, str]] = []
+
+    def __call__(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+        self.status = int(status[:3])
+        self.headers = headers
+
+
+def in_shifts(application: Application, *_: Any) -> Callable[[Any, dict[str, Any]], None]:
+    """In place of Granian's own wrapper: an answer is sent, then its thread rests, which no hook of WSGI allows."""
+    shifts = Shifts()
+    threading.Thread(target=shifts.watch, name="shifts", daemon=True).start()
+
+    def answer(protocol: Any, scope: dict[str, Any]) -> None:
+        shifts.begin()
+        is_sent = False
+        try:
+            _answer(application, protocol, scope)
+            is_sent = True
+        finally:
+            # Granian answers for what has raised, but only once this has returned.
+            shifts.end(may_rest=is_sent)
+
+    return answer
+
+
+def _answer(application: Application, protocol: Any, scope: dict[str, Any]) -> None:
+    scope.update(_SERVER)
+    said = _Answer()
+    body = application(scope, said)
+    if isinstance(body, list):
+        protocol.response_bytes(said.status, said.headers, body[0] if len(body) == 1 else b"".join(body))
+    else:
+        protocol.response_iter(said.status, said.headers, ResponseIterWrap(body))  # type: ignore[no-untyped-call]

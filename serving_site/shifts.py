@@ -1,0 +1,101 @@
+"""The threads of a server process work in shifts: few of them move at a time, however many there are.
+
+Python runs one thread at a time, and threads that compete for that pass it on in the middle of a call: at 64
+connections half of a call's time went there (`tests/bench/results/notes.md`). So a thread that has sent its answer
+rests while enough others move. Threads that wait (for a slow client, a model's process, a prediction) do not move: as
+soon as that shows, others go on in their place. So there may be many threads for what waits, and few meet.
+
+I/O completion ports bound the running threads of a pool in the same way, with the kernel telling who waits; here a
+thread looks every two milliseconds.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from threading import get_ident
+
+#: Threads that answer, or are ready to; with two, one goes on where the other just hands bytes to the server.
+MOVING = 2
+#: Seconds a call may take before its thread counts as waiting.
+LOOK_S = 0.002
+#: Looks without a reason for any after which nobody looks until there is one.
+CALM_LOOKS = 50
+
+
+class Shifts:
+    """`begin` and `end` around each call, in the thread that makes it; `watch` in a thread of its own."""
+
+    def __init__(self, moving: int = MOVING) -> None:
+        self.moving = moving
+        self._lock = threading.Lock()
+        self._known: set[int] = set()
+        self._awake = 0
+        self._waiting = 0
+        self._look = 0
+        #: The look before which each thread's call began.
+        self._calls: dict[int, int] = {}
+        self._resting: list[threading.Lock] = []
+        self.is_watched = True
+        self._bell = threading.Semaphore(0)
+
+    @property
+    def resting(self) -> int:
+        return len(self._resting)
+
+    def begin(self) -> None:
+        thread = get_ident()
+        with self._lock:
+            if thread not in self._known:
+                self._known.add(thread)
+                self._awake += 1
+            self._calls[thread] = self._look
+            if self.is_watched or not self._is_worth_watching():
+                return
+            self.is_watched = True
+        self._bell.release()
+
+    def end(self, *, may_rest: bool = True) -> None:
+        """The answer has been sent, or the thread must not rest. Returns when it may take the next call."""
+        with self._lock:
+            del self._calls[get_ident()]
+            if not may_rest or self._awake <= self.moving + self._waiting:
+                return
+            self._awake -= 1
+            called = threading.Lock()
+            called.acquire()
+            self._resting.append(called)
+        called.acquire()
+
+    def watch(self) -> None:
+        """Look for threads that wait, for as long as the process lives."""
+        calm = 0
+        while True:
+            time.sleep(LOOK_S)
+            calm = 0 if self.look() else calm + 1
+            if calm < CALM_LOOKS:
+                continue
+            with self._lock:
+                self.is_watched = self._is_worth_watching()
+            if not self.is_watched:
+                self._bell.acquire()
+            calm = 0
+
+    def look(self) -> bool:
+        """Let threads go on in place of those that wait; whether there was reason to look."""
+        with self._lock:
+            self._waiting = sum(begun < self._look for begun in self._calls.values())
+            self._look += 1
+            wanted = self.moving + self._waiting - self._awake
+            if self._waiting >= self._awake:
+                # Everybody waits: twice as many, or a burst of slow calls would take long to get in.
+                wanted = max(wanted, self._waiting)
+            for _ in range(min(wanted, len(self._resting))):
+                self._awake += 1
+                # The last to rest has the warmest stack.
+                self._resting.pop().release()
+            return self._is_worth_watching()
+
+    def _is_worth_watching(self) -> bool:
+        """Somebody rests while no thread that is awake is ready for another call, or waits for longer already."""
+        return bool(self._resting) and (self._waiting > 0 or len(self._calls) >= self._awake)
