@@ -10,7 +10,8 @@ One folder for each who reads them, so that a container gets its own and no othe
     redis/      cache.conf, results.conf, sentinel.conf
     grafana/    password
 
-Beside each URL there is a `cluster_…` one, which names the copies that docker/compose.cluster.yml adds.
+Beside each URL there is a `cluster_…` one, which names the copies that docker/compose.cluster.yml adds;
+`rabbitmq_management_url` is for KEDA, which asks from another namespace of Kubernetes.
 
 What exists is kept: a second start finds the passwords that the services' data were made with.
 """
@@ -107,7 +108,7 @@ _FILES: dict[str, Callable[[Path], str]] = {
     "ours/admin_password": lambda folder: _password(folder, "admin"),
     "ours/database_url": _url("postgres", "postgres", f"postgres:5432/{DATABASE}"),
     "ours/rabbitmq_url": _url("amqp", "rabbitmq", "rabbitmq:5672//"),
-    "ours/rabbitmq_management_url": _url("http", "rabbitmq", "rabbitmq:15672"),
+    "ours/rabbitmq_management_url": _url("http", "rabbitmq", "rabbitmq.serving.svc:15672"),
     "ours/redis_url": _url("redis", "redis-cache", "redis-cache:6379/0", user=""),
     "ours/redis_results_url": _url("redis", "redis-results", "redis-results:6379/0", user=""),
     "ours/cluster_database_url": _url(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 Manifest = dict[str, Any]
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
@@ -17,6 +18,7 @@ def broken(manifests: Sequence[Manifest]) -> list[str]:
         *_of_selectors(manifests),
         *_of_disruption(manifests),
         *_of_ports(manifests),
+        *_of_scaling(manifests),
     ]
 
 
@@ -83,6 +85,26 @@ def _of_disruption(manifests: Sequence[Manifest]) -> Iterator[str]:
         labels = template["metadata"]["labels"]
         if several and not any(selector.items() <= labels.items() for selector in budgets):
             yield f"{name_of(owner)}: no disruption budget"
+
+
+def _of_scaling(manifests: Sequence[Manifest]) -> Iterator[str]:
+    """What is scaled is there, and KEDA finds whom it asks: it runs in a namespace of its own."""
+    there = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in manifests}
+    services = {name for kind, name in there if kind == "Service"}
+    for scaled in (manifest for manifest in manifests if manifest["kind"] == "ScaledObject"):
+        target = scaled["spec"]["scaleTargetRef"]
+        if (target.get("kind", "Deployment"), target["name"]) not in there:
+            yield f"{name_of(scaled)}: scales nothing"
+        for trigger in scaled["spec"]["triggers"]:
+            address = trigger["metadata"].get("serverAddress")
+            if address is None:
+                continue
+            host = str(urlsplit(address).hostname)
+            name, _, rest = host.partition(".")
+            if not rest.endswith(".svc"):
+                yield f"{name_of(scaled)}: {host} is no name in KEDA's namespace"
+            elif rest == f"{scaled['metadata']['namespace']}.svc" and name not in services:
+                yield f"{name_of(scaled)}: there is no service {name}"
 
 
 def _of_ports(manifests: Sequence[Manifest]) -> Iterator[str]:

@@ -115,6 +115,11 @@ TAKEN = {
     "no NetworkPolicy closes": lambda found: found.remove(one(found, "NetworkPolicy", "closed")),
     "no disruption budget": lambda found: found.remove(one(found, "PodDisruptionBudget", "keeper")),
     "selects no pod": lambda found: one(found, "Service", "web")["spec"]["selector"].update(app="wep"),
+    "scales nothing": lambda found: found.remove(one(found, "Deployment", "worker-bulk")),
+    "is no name in KEDA's namespace": lambda found: one(found, "ScaledObject", "web")["spec"]["triggers"][1][
+        "metadata"
+    ].update(serverAddress="http://prometheus:9090"),
+    "there is no service prometheus": lambda found: found.remove(one(found, "Service", "prometheus")),
     "is no port of": lambda found: _container(found)["ports"].clear(),
 }
 
