@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import orjson
 
 from monitoring.records import Record, Value
@@ -55,12 +56,16 @@ def encode(document: dict[str, Any]) -> bytes:
 
 
 def decode(encoded: bytes) -> dict[str, Any]:
-    document: dict[str, Any]
-    try:
-        document = orjson.loads(encoded)
-    except orjson.JSONDecodeError:  # what `encode` wrote without orjson
-        document = json.loads(encoded)
+    document: dict[str, Any] = parse(encoded)
     return document
+
+
+def parse(encoded: bytes) -> Any:
+    """The JSON value, whole numbers of any size exactly (orjson makes floats of large ones). Raises `ValueError`."""
+    try:
+        return msgspec.json.decode(encoded)
+    except msgspec.DecodeError:  # lone surrogates, NaN: what `encode` wrote without orjson
+        return json.loads(encoded)
 
 
 def content_hash(encoded: bytes) -> str:

@@ -35,30 +35,20 @@ _TYPES = {"int": "int64", "float": "float64", "bool": "bool", "datetime": "times
 def pieces(found: Iterable[dict[str, Any]], form: str) -> Iterator[bytes]:
     """The file of these documents. A document's `values` and nested fields are JSON text in CSV and Parquet."""
     writer = {"jsonl": _jsonl, "csv": _csv, "parquet": _parquet}[form]
-    yield from writer(_groups(found))
+    yield from writer(found)
 
 
-def _groups(found: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    group: list[dict[str, Any]] = []
+def _jsonl(found: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    lines: list[bytes] = []
     octets = 0
     for document in found:
-        encoded = {name: _json(document[name]) for name in _NESTED if document.get(name) is not None}
-        octets += sum(len(text) for text in encoded.values())
-        group.append({**document, "encoded": encoded})
-        if len(group) >= PIECE_RECORDS or octets >= PIECE_BYTES:
-            yield group
-            group, octets = [], 0
-    if group:
-        yield group
-
-
-def _json(value: Any) -> bytes:
-    return documents.encode(value)
-
-
-def _jsonl(groups: Iterable[list[dict[str, Any]]]) -> Iterator[bytes]:
-    for group in groups:
-        yield b"".join(_line(document) for document in group)
+        lines.append(_line(document))
+        octets += len(lines[-1])
+        if len(lines) >= PIECE_RECORDS or octets >= PIECE_BYTES:
+            yield b"".join(lines)
+            lines, octets = [], 0
+    if lines:
+        yield b"".join(lines)
 
 
 def _line(document: dict[str, Any]) -> bytes:
@@ -69,11 +59,25 @@ def _line(document: dict[str, Any]) -> bytes:
         return documents.encode(plain) + b"\n"
 
 
-def _csv(groups: Iterable[list[dict[str, Any]]]) -> Iterator[bytes]:
+def _groups(found: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    group: list[dict[str, Any]] = []
+    octets = 0
+    for document in found:
+        encoded = {name: documents.encode(document[name]) for name in _NESTED if document.get(name) is not None}
+        octets += sum(len(text) for text in encoded.values())
+        group.append({**document, "encoded": encoded})
+        if len(group) >= PIECE_RECORDS or octets >= PIECE_BYTES:
+            yield group
+            group, octets = [], 0
+    if group:
+        yield group
+
+
+def _csv(found: Iterable[dict[str, Any]]) -> Iterator[bytes]:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    for group in groups:
+    for group in _groups(found):
         writer.writerows([_cell(document, name) for name in COLUMNS] for document in group)
         yield text.getvalue().encode("utf-8", "replace")
         text.seek(0)
@@ -88,7 +92,7 @@ def _cell(document: dict[str, Any], name: str) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def _parquet(groups: Iterable[list[dict[str, Any]]]) -> Iterator[bytes]:
+def _parquet(found: Iterable[dict[str, Any]]) -> Iterator[bytes]:
     # Imported by an export alone: it takes 40 MB and a quarter of a second.
     import pyarrow
     import pyarrow.parquet
@@ -96,7 +100,7 @@ def _parquet(groups: Iterable[list[dict[str, Any]]]) -> Iterator[bytes]:
     schema = pyarrow.schema([(field.name, _arrow(pyarrow, field)) for field in fields(Record)])
     sink = _Sink()
     with pyarrow.parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
-        for group in groups:
+        for group in _groups(found):
             rows = {name: [_value(document, name) for document in group] for name in COLUMNS}
             writer.write_table(pyarrow.Table.from_pydict(rows, schema=schema))
             yield sink.take()
@@ -116,7 +120,8 @@ def _value(document: dict[str, Any], name: str) -> Any:
     value = document.get(name)
     if name in _TIMES and isinstance(value, str):
         return datetime.fromisoformat(value)
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+    # Parquet takes no lone surrogate.
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) and not value.isascii() else value
 
 
 class _Sink(io.RawIOBase):

@@ -16,6 +16,7 @@ from elasticsearch import ApiError, Elasticsearch
 from monitoring.guards import Guard
 from monitoring.health import LIMIT_S, Part, State
 from monitoring.stores.elastic import ElasticStore, Layout
+from monitoring.stores.elastic_answers import SERIALIZERS
 
 #: Seconds for one answer. The client tries nothing again: the source of a record does.
 ANSWER_S = 5.0
@@ -77,6 +78,7 @@ def options(*, cluster: Any, ca_file: str, api_key: str) -> dict[str, Any]:
     """The client's arguments; `cluster` has `hosts`, `user` and `password`."""
     made: dict[str, Any] = {"hosts": list(cluster.hosts), "request_timeout": ANSWER_S, "max_retries": 0}
     made["transport_class"] = GuardedTransport
+    made["serializers"] = SERIALIZERS
     made["retry_on_timeout"] = False
     if api_key:
         made["api_key"] = api_key

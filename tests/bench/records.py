@@ -22,6 +22,7 @@ from typing import Any
 from uuid import UUID
 
 from tests.bench import figures
+from tests.bench.resident import Memory
 
 DAYS = 10
 LABELS = ("setosa", "versicolor", "virginica")
@@ -81,12 +82,14 @@ def _elasticsearch(root: Path, sizes: Sizes) -> dict[str, Any]:
     from elasticsearch import Elasticsearch
 
     from monitoring.stores.elastic import ElasticStore, Layout
+    from monitoring.stores.elastic_answers import SERIALIZERS
     from serving_site.stack import elasticsearch
+    from serving_site.stack.server import discard
 
-    server = None
+    server, folder = None, root / "stack"
     if not sizes.url:
-        server = elasticsearch.start(root, heap="1g", downloads=Path("var/downloads"))
-    client = Elasticsearch(sizes.url or server.url, request_timeout=30, max_retries=0)  # type: ignore[union-attr]
+        server = elasticsearch.start(folder, heap="1g", downloads=Path("var/downloads"))
+    client = Elasticsearch(sizes.url or server.url, request_timeout=30, max_retries=0, serializers=SERIALIZERS)  # type: ignore[union-attr]
     store = ElasticStore(client, Layout(environment=f"bench{time.time_ns()}"))
     try:
         return _measure("Elasticsearch", store, sizes.elasticsearch, sizes.times, settle=store.refresh)
@@ -96,6 +99,7 @@ def _elasticsearch(root: Path, sizes: Sizes) -> dict[str, Any]:
         client.close()
         if server is not None:
             server.stop()
+            discard(folder)
 
 
 def _measure(name: str, store: Any, count: int, times: int, *, settle: Callable[[], None]) -> dict[str, Any]:
@@ -174,19 +178,21 @@ def _export(store: Any, form: str, count: int) -> dict[str, Any]:
     from monitoring.stores.base import Query
 
     next(formats.pieces(store.stream(Query("demo", model="nothing")), form), None)  # imports what it needs
-    before = most = _resident()
+    memory = Memory(count)
     began, octets = time.perf_counter(), 0
-    for piece in formats.pieces(store.stream(Query("demo")), form):
+    for piece in formats.pieces(memory.watched(store.stream(Query("demo"))), form):
         octets += len(piece)
-        most = max(most, _resident())
     seconds = time.perf_counter() - began
-    return {
+    if memory.seen != count:
+        raise RuntimeError(f"{memory.seen} of {count} records were exported")
+    row = {
         "form": form,
         "per_s": figures.rounded(count / seconds),
         "file_mb": figures.rounded(octets / 1e6),
-        "memory_mb": figures.rounded(before),
-        "most_mb": figures.rounded(most),
+        **{name: figures.rounded(value) for name, value in memory.told().items()},
     }
+    print(f"  {row}", file=sys.stderr, flush=True)
+    return row
 
 
 def _answered(search: Callable[[], int]) -> int:
@@ -202,12 +208,6 @@ def _answered(search: Callable[[], int]) -> int:
 
 def _p95(took: list[float]) -> float:
     return statistics.quantiles(took, n=20)[18]
-
-
-def _resident() -> float:
-    """This process's resident memory, MB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def _batches(count: int) -> Iterator[list[Any]]:

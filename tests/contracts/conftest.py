@@ -16,6 +16,7 @@ import boto3
 import pytest
 from elasticsearch import Elasticsearch
 
+from monitoring.stores.elastic_answers import SERIALIZERS
 from serving_site.stack import elasticsearch as stack_elasticsearch
 from serving_site.stack import install
 from serving_site.stack import postgres as stack_postgres
@@ -33,7 +34,7 @@ def elasticsearch_client(tmp_path_factory):
     install.ensure("Java 17", "Maven")
     root = tmp_path_factory.mktemp("stack")
     server = stack_elasticsearch.start(root, downloads=_DOWNLOADS)
-    client = Elasticsearch(server.url, request_timeout=10, max_retries=0)
+    client = Elasticsearch(server.url, request_timeout=10, max_retries=0, serializers=SERIALIZERS)
     yield client
     client.close()
     server.stop()

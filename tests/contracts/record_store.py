@@ -74,6 +74,15 @@ class RecordStoreContract:
         self.keep(record)
         assert self.store.get("demo", record.id) == record
 
+    def test_whole_numbers_of_any_size_come_back_as_they_were(self):
+        numbers = [2**53 + 1, 2**63, -(2**63) - 1, 2**64, 10**30, 0.1]
+        record = a_record(inputs={"input": [numbers]})
+        self.keep(record)
+        found = self.store.get("demo", record.id)
+        assert found is not None
+        assert found.inputs["input"] == [numbers]
+        assert [document["inputs"] for document in self.store.stream(Query("demo"))] == [{"input": [numbers]}]
+
     def test_an_empty_store_answers_every_question(self):
         query = Query(project="demo")
         assert self.store.get("demo", mint()) is None
