@@ -125,6 +125,12 @@ def test_targets_compare_with_the_best_of_the_peers() -> None:
     assert all(target.found({}) is None for target in targets.TARGETS)
 
 
+def test_of_all_formats_the_one_that_grows_most_counts() -> None:
+    exports = [{"tenth_mb": 200, "most_mb": 204}, {"tenth_mb": 200, "most_mb": 230}]
+    measured = {"searches": {"rows": [{"store": "SQLite", "exports": exports}]}}
+    assert targets.grown(store="SQLite")(measured) == pytest.approx(15)
+
+
 def test_what_is_switched_off_costs_its_share() -> None:
     measured = {"online": _online(("ours", 80.0), ("ours-without-records", 100.0))}
     assert targets.without("records")(measured) == pytest.approx(20)
