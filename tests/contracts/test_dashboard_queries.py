@@ -37,7 +37,7 @@ LABELS = {
     "reason": "expired",
     "outcome": "rejected",
 }
-OTHERS = (
+OTHERS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("up", "gauge", {}),
     ("process_resident_memory_bytes", "gauge", {}),
     ("process_cpu_seconds_total", "counter", {}),
