@@ -75,7 +75,8 @@ class _Watch:
                 self.looks = True
 
     def forget(self) -> None:
-        self.__init__()  # type: ignore[misc]
+        """In a forked child, which has neither the thread nor the runs, and perhaps a lock that nobody will release."""
+        self.runs, self.looks, self._lock = {}, False, threading.Lock()
 
     def _look(self) -> None:
         while True:

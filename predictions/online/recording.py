@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from models_registry import errors
+from models_registry.per_version import PerVersion
 from models_registry.principals import Principal
 from models_registry.response_cache import Answered, Outcome
 from models_registry.routing import Route, Version
@@ -120,6 +121,10 @@ def _kept(
     return keeping.keep_tensors(kept if guard is None else guard.tensors(side, kept))
 
 
+#: Reasons of a route that are remembered for each version.
+_MOST_REASONS = 100
+
+
 class _Form:
     """What the records of one version share, made once. `inputs` and `outputs` are its tensors."""
 
@@ -153,18 +158,7 @@ class _Form:
         return found
 
 
-#: Versions whose form is remembered, and reasons of each; the version itself is kept, so that no other has its id.
-_MOST_FORMS, _MOST_REASONS = 10_000, 100
-_forms: dict[int, _Form] = {}
-
-
-def _form_of(version: Version) -> _Form:
-    form = _forms.get(id(version))
-    if form is None or form.version is not version:
-        if len(_forms) >= _MOST_FORMS:
-            _forms.clear()
-        form = _forms[id(version)] = _Form(version)
-    return form
+_form_of = PerVersion(_Form).of
 
 
 def _columns(spec: TensorSpec, signature: Signature) -> tuple[str, ...]:

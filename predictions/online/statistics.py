@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from models_registry.per_version import MOST, PerVersion
 from models_registry.response_cache import Outcome
 from models_registry.routing import Version
 from predictions.online.recording import Call
 
-#: Versions and sizes of batches that are remembered; what comes beyond is counted under no size.
-MOST_VERSIONS, MOST_SIZES = 10_000, 256
+#: Sizes of batches that are remembered; what comes beyond is counted under no size.
+MOST_SIZES = 256
 
 
 @dataclass(slots=True)
@@ -71,21 +72,15 @@ class Statistics:
             self.encode.add(call.encode_s)
 
 
+#: By the version's own id: its object is another one after each change of its model.
 _statistics: dict[UUID, Statistics] = {}
-#: The same by the version's object, looked up in a fifth of the time; the object is kept, so its id stays its own.
-_by_object: dict[int, tuple[Version, Statistics]] = {}
-
-
-def of(version: Version) -> Statistics:
-    known = _by_object.get(id(version))
-    return known[1] if known is not None and known[0] is version else _look_up(version)
 
 
 def _look_up(version: Version) -> Statistics:
-    if max(len(_statistics), len(_by_object)) >= MOST_VERSIONS:
+    if len(_statistics) >= MOST:
         _statistics.clear()
-        _by_object.clear()
     labels = (version.project, version.model, str(version.number))
-    found = _statistics.setdefault(version.id, Statistics(labels))
-    _by_object[id(version)] = (version, found)
-    return found
+    return _statistics.setdefault(version.id, Statistics(labels))
+
+
+of = PerVersion(_look_up).of

@@ -75,7 +75,10 @@ def _from_lists(signature: Signature, rows: list[Any], *, nested: bool) -> Tenso
             raise InvalidInput(f"row {row} must be a list of values or an object", row=row)
         if len(item) != len(specs):
             raise InvalidInput(f"row {row} has {len(item)} values instead of {len(specs)}", row=row)
-    return {spec.name: _column(spec, list(values)) for spec, values in zip(specs, zip(*rows, strict=True), strict=True)}
+    return {
+        spec.name: tensors.column(spec, list(values))
+        for spec, values in zip(specs, zip(*rows, strict=True), strict=True)
+    }
 
 
 def _from_objects(signature: Signature, rows: list[dict[str, Any]]) -> Tensors:
@@ -90,12 +93,7 @@ def _from_objects(signature: Signature, rows: list[dict[str, Any]]) -> Tensors:
     rows = _completed(rows, names, nullable)
     if len(specs) == 1 and only.columns:
         return {only.name: tensors.column(only, [[item[name] for name in names] for item in rows])}
-    return {spec.name: _column(spec, list(map(itemgetter(spec.name), rows))) for spec in specs}
-
-
-def _column(spec: TensorSpec, values: list[Any]) -> tensors.Array:
-    """One named input of several; a row's value of `[-1, 1]` may come bare or as a list of one."""
-    return tensors.column(spec, values)
+    return {spec.name: tensors.column(spec, list(map(itemgetter(spec.name), rows))) for spec in specs}
 
 
 def _completed(rows: list[dict[str, Any]], names: tuple[str, ...], nullable: frozenset[str]) -> list[dict[str, Any]]:

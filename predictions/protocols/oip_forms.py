@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 import orjson
 
+from models_registry.per_version import PerVersion
 from models_registry.routing import Version
 from models_registry.runtime.signature import Tensors, TensorSpec
 from models_registry.runtime.tensors import Array
 from predictions.protocols import oip_quick
-
-#: Versions that are remembered; far more than a process has loaded.
-MOST = 10_000
 
 _NUMBERS = orjson.OPT_SERIALIZE_NUMPY
 
@@ -34,7 +32,6 @@ class Form:
     """Of one version: its input where requests can be read in one go, all of its outputs as JSON, and the answer's
     text around names and values."""
 
-    version: Version
     quick: TensorSpec | None
     wanted: tuple[Wanted, ...]
     names: tuple[str, ...]
@@ -42,25 +39,11 @@ class Form:
     outputs: tuple[tuple[str, bytes], ...]
 
 
-def of(version: Version) -> Form:
-    """The form of a version; remembered as long as the version is the same object."""
-    form = _forms.get(id(version))
-    if form is None or form.version is not version:
-        if len(_forms) >= MOST:
-            _forms.clear()
-        form = _forms[id(version)] = _made(version)
-    return form
-
-
-_forms: dict[int, Form] = {}
-
-
 def _made(version: Version) -> Form:
     signature = version.signature
     names = tuple(spec.name for spec in signature.outputs)
     head = orjson.dumps({"model_name": version.model, "model_version": str(version.number)})
     return Form(
-        version=version,
         quick=signature.inputs[0] if oip_quick.takes(signature) else None,
         wanted=tuple(map(Wanted, names)),
         names=names,
@@ -71,6 +54,9 @@ def _made(version: Version) -> Form:
 
 def _begun(spec: TensorSpec) -> bytes:
     return orjson.dumps({"name": spec.name, "datatype": spec.datatype})[:-1] + b',"shape":'
+
+
+of = PerVersion(_made).of
 
 
 def answer(form: Form, identifier: str, outputs: Tensors) -> bytes:
