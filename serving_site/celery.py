@@ -48,15 +48,18 @@ class App(Celery):
     """Consumes without a read time-out, which only publishers have: a quiet queue is no fault.
 
     Publishers go through the guard: `connection_for_write` gives what they connect with, `send_task` is what they send.
+    However few retries they wish for, each node of a cluster is tried once: the first may be the one that died.
     """
 
     def connection_for_write(self, *args: Any, **options: Any) -> Any:
         connection: Any = super().connection_for_write(*args, **options)
         connect = connection.ensure_connection
 
-        def ensure_connection(*args: Any, **options: Any) -> Any:
+        def ensure_connection(*args: Any, max_retries: int | None = None, **options: Any) -> Any:
+            if max_retries is not None:
+                max_retries = max(max_retries, len(connection.alt) - 1)
             with GUARD.call():
-                return connect(*args, **options)
+                return connect(*args, max_retries=max_retries, **options)
 
         connection.ensure_connection = ensure_connection
         return connection

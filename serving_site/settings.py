@@ -182,7 +182,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
     if env.EMBEDDED
     else {
         **{"confirm_publish": True, "connect_timeout": 3, "read_timeout": 3, "write_timeout": 3},
-        **{"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.5},
+        # Every node of a cluster once, at least.
+        **{"max_retries": max(1, len(_BROKERS) - 1), "interval_start": 0, "interval_step": 0.1, "interval_max": 0.5},
     }
 )
 CELERY_TIMEZONE = "UTC"
