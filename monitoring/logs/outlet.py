@@ -87,7 +87,7 @@ class Outlet:
                 try:
                     self._opened().append(line.encode("utf-8", "replace"))
                     spooled += 1
-                except (SpoolFull, ValueError):
+                except (SpoolFull, ValueError, OSError):  # the last: the disk is full, or the folder is gone
                     dropped += 1
             if spooled:
                 metrics.count(metrics.LOG_LINES, ("spooled",), spooled)

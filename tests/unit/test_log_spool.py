@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -190,13 +191,23 @@ def test_a_full_queue_drops_and_counts(logger, start, monkeypatch):
     assert counted("dropped") - before == 1
 
 
-def test_a_folder_that_cannot_be_written_costs_lines_and_nothing_else(tmp_path, logger):
+def test_a_folder_that_cannot_be_written_costs_lines_and_nothing_else(tmp_path):
     (tmp_path / "file").write_text("")
     running, before = Outlet(tmp_path / "file" / "spool", limit=2**20, service="web"), counted("dropped")
+    running._owner = os.getpid()
+    running.put("one")
+    running.put("two")
+    running.flush()
+    assert counted("dropped") - before == 2
+
+
+def test_a_child_of_the_process_puts_nothing_into_its_segments(tmp_path):
+    running, before = Outlet(tmp_path / "spool", limit=2**20, service="web"), counted("dropped")
     running._owner = 0
     running.put("from a child of the process")
     running.flush()
     assert counted("dropped") == before
+    assert not (tmp_path / "spool").exists()
 
 
 def test_what_no_thread_catches_is_a_line_without_the_errors_words():
