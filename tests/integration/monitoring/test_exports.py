@@ -194,6 +194,27 @@ def test_a_store_that_fails_midway_fails_the_job(watched, reader, inline, monkey
     assert reader.get(f"/api/records/exports/{started['id']}").json()["error"] == "gone"
 
 
+def test_a_job_says_how_far_it_is_while_it_writes(watched, reader, monkeypatch):
+    for _ in range(4):
+        watched.keep()
+    monkeypatch.setattr(tasks.write_export, "delay", lambda identifier: None)
+    started = start(reader, format="jsonl")
+    whole, said = DatabaseStore.stream, []
+
+    def each_fifty_times(self, query):
+        for document in whole(self, query):
+            for _ in range(50):
+                said.append(reader.get(f"/api/records/exports/{started['id']}").json()["percent"])
+                yield document
+
+    monkeypatch.setattr(exports, "BEAT_S", 0)
+    monkeypatch.setattr(DatabaseStore, "count", lambda self, query: 200)
+    monkeypatch.setattr(DatabaseStore, "stream", each_fifty_times)
+    exports.write(Export.objects.get().pk)
+    assert sorted(set(said)) == [0, 50]
+    assert reader.get(f"/api/records/exports/{started['id']}").json()["percent"] == 100
+
+
 def test_an_export_whose_writer_died_is_written_by_another(watched, reader, inline, monkeypatch):
     watched.keep()
     with monkeypatch.context() as patch:

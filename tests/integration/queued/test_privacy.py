@@ -183,6 +183,25 @@ def test_a_record_that_was_on_its_way_is_dropped_when_it_arrives(adder, door):
     assert receipt.late == 1
 
 
+def test_what_waits_in_the_spool_of_an_erased_subject_is_never_recorded(adder, door, spool):
+    secret = ApiKey.issue(adder.model.project, "tests", scopes=["predict"])[1]
+    snapshot.refresh()
+    tensor = {"name": "input", "shape": [1, 2], "datatype": "FP64", "data": [CANARY, 2.0]}
+    given = {}
+    for subject in ("ada", "grace"):
+        headers = {"Authorization": f"Bearer {secret}", "X-Subject-ID": subject}
+        body = json.dumps({"inputs": [tensor]}).encode()
+        status, answered, _ = doors.call(doors.lane(), "/v2/models/adder/infer", body, headers)
+        assert status == 200
+        given[subject] = answered["x-prediction-id"]
+    receipt = erasure.erase("demo", "ada", who="tester")
+    record(recorder.SpoolSource(spool, recorder.dead_file()))
+    assert [kept["id"] for kept in stores.open_store().stream(Query("demo"))] == [given["grace"]]
+    assert spool.batch() == []
+    receipt.refresh_from_db()
+    assert receipt.late == 1
+
+
 def test_what_a_subject_does_after_its_erasure_is_kept(adder, door):
     erasure.erase("demo", "ada", who="tester")
     row = run(ask(door, X_Subject_ID="ada").id)
