@@ -33,9 +33,10 @@ class Load:
         rate: float,
         retry_s: float = 20.0,
         threads: int = 8,
+        first: int = 1,
     ) -> None:
         self._port, self._stage, self._ledger = port, stage, ledger
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(first)
         self._seed = seed
         self._pause = threads / rate
         self._retry_s = retry_s

@@ -19,7 +19,18 @@ import yaml
 
 _VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Z_]+)(?::-([^}]*))?\})")
 KNOWN = {
-    *("build", "cap_add", "cap_drop", "command", "depends_on", "deploy", "entrypoint", "environment", "healthcheck"),
+    *(
+        "build",
+        "cap_add",
+        "cap_drop",
+        "command",
+        "depends_on",
+        "deploy",
+        "dns_opt",
+        "entrypoint",
+        "environment",
+        "healthcheck",
+    ),
     *("hostname", "image", "logging", "network_mode", "networks", "ports", "profiles", "read_only", "restart"),
     *("security_opt", "shm_size", "stop_grace_period", "tmpfs", "ulimits", "user", "volumes"),
 }
@@ -118,6 +129,8 @@ def arguments(service: Service, project: Project) -> list[str]:
     for kind, option in (("cap_drop", "--cap-drop"), ("cap_add", "--cap-add"), ("security_opt", "--security-opt")):
         for value in facts.get(kind, ()):
             given += [option, str(value).replace("no-new-privileges:true", "no-new-privileges")]
+    for option in facts.get("dns_opt", ()):
+        given += ["--dns-option", option]
     if facts.get("read_only"):
         given += ["--read-only", "--read-only-tmpfs=false"]
     for key, option in (("user", "--user"), ("hostname", "--hostname"), ("shm_size", "--shm-size")):

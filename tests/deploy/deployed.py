@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from serving_site.stack.server import free_port
-from tests.deploy import compose, running
+from tests.deploy import compose, images, running
 from tests.deploy.compose import Project
 from tests.deploy.running import Up
 from tests.running import ROOT, Server
@@ -69,8 +73,8 @@ def planned(*more: Path, name: str = "serving-test", **environment: str) -> Iter
     port = free_port()
     variables = {"PORT": str(port), "ES_JAVA_OPTS": "-Xms512m -Xmx512m", **environment}
     project = compose.read([COMPOSE, *more], variables)
-    if more and resource.getrlimit(resource.RLIMIT_NOFILE)[1] < FILES_OF_ELASTICSEARCH:
-        project = with_one_elasticsearch(project, compose.read([COMPOSE], variables))
+    if CLUSTER in more and resource.getrlimit(resource.RLIMIT_NOFILE)[1] < FILES_OF_ELASTICSEARCH:
+        project = with_few_files(project, compose.read([COMPOSE], variables))
     with running.planned(compose.renamed(project, name)) as up:
         yield Deployed(up, port)
 
@@ -84,6 +88,29 @@ def deployed(
         server.up.start(without=without)
         server.up.await_healthy("proxy")
         yield server
+
+
+def with_few_files(project: Project, single: Project) -> Project:
+    """Elasticsearch where this account may not open as many files as it wants to be granted.
+
+    With a C compiler each node is told that it may (`images/files.c`); without one, the first node stands for three.
+    """
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return with_one_elasticsearch(project, single)
+    library = Path(tempfile.gettempdir()) / f"serving-blueprint-{os.getuid()}" / "files.so"
+    library.parent.mkdir(mode=0o700, exist_ok=True)
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-o", library, images.HERE / "files.c", "-ldl"], check=True, timeout=60
+    )
+    told = {}
+    for name in ("elasticsearch", "elasticsearch-2", "elasticsearch-3"):
+        service = project.services[name]
+        environment = {**service.facts["environment"], "LD_PRELOAD": "/files.so"}
+        facts = {**service.facts, "environment": environment}
+        facts["volumes"] = [*service.facts["volumes"], f"{library}:/files.so:ro"]
+        told[name] = replace(service, facts=facts)
+    return replace(project, services={**project.services, **told})
 
 
 def with_one_elasticsearch(project: Project, single: Project) -> Project:

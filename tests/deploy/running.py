@@ -94,7 +94,7 @@ class Up:
                 raise Ended(f"{name} ended:\n{self.logs(name)[-4000:]}")
             if time.monotonic() > end:
                 raise TimeoutError(f"{name} is not healthy within {limit:.0f} s:\n{self.logs(name)[-4000:]}")
-            time.sleep(0.5)
+            time.sleep(1)
         self.took_s.setdefault(name, time.monotonic() - self._begun[name])
 
     def is_healthy(self, name: str) -> bool:
@@ -112,6 +112,10 @@ class Up:
 
     def logs(self, name: str) -> str:
         return podman("logs", self.name(name), tolerant=True)
+
+    def runs(self, name: str) -> bool:
+        """Is it part of the project, and does it run?"""
+        return name in self.project.services and self.state(name)["Status"] == "running"
 
     def inspect(self, name: str) -> dict[str, Any]:
         return dict(json.loads(podman("inspect", self.name(name)))[0])

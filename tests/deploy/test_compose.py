@@ -125,6 +125,44 @@ def test_the_image_is_small_beside_its_base() -> None:
     assert (sizes[0] - sizes[1]) / 1e6 <= IMAGE_LIMIT_MB
 
 
+def test_the_image_says_what_is_in_it_and_carries_no_compiler(server: Deployed) -> None:
+    bill = json.loads(server.up.execute("web", "cat", "/opt/bill-of-materials.cdx.json"))
+    names = {component["name"].lower() for component in bill["components"]}
+    assert bill["bomFormat"] == "CycloneDX"
+    assert {"django", "celery", "onnxruntime", "granian"} <= names
+    assert "onnxruntime" in server.up.execute("web", "cat", "/opt/sizes.txt")
+    code = "import shutil; print([it for it in ('cc', 'gcc', 'make', 'pip', 'uv', 'curl', 'git') if shutil.which(it)])"
+    assert server.up.execute("web", "python", "-c", code).strip() == "[]"
+
+
+def test_a_spool_that_a_gone_web_left_is_recorded_by_whoever_mounts_it(server: Deployed) -> None:
+    """What the Job of docker/kubernetes/drain does with the claim of a pod that scaling down removed."""
+    sent = {"Authorization": f"Bearer {server.key}", "Content-Type": "application/json"}
+    for name in ("keeper", "web"):
+        server.up.await_healthy(name)
+    podman("stop", server.up.name("keeper"))
+    answered = [
+        server.request("POST", "/v2/models/iris/infer", json.dumps(FLOWER).encode(), sent)[1]["x-prediction-id"]
+        for _ in range(50)
+    ]
+    podman("kill", server.up.name("web"))
+    assert kept(server, answered) < 50
+    server.up.run_once("keeper", "manage", "keep", "--until-recorded")
+    assert kept(server, answered) == 50
+    for name in ("web", "keeper"):
+        podman("start", server.up.name(name))
+        server.up.await_healthy(name)
+
+
+def kept(server: Deployed, identifiers: list[str]) -> int:
+    """How many of these Elasticsearch itself finds."""
+    asked = json.dumps({"query": {"ids": {"values": identifiers}}})
+    url = "http://127.0.0.1:9200/serving-predictions-*"
+    server.up.execute("elasticsearch", "curl", "-fsS", "-X", "POST", f"{url}/_refresh")
+    form = ("-H", "Content-Type: application/json", "-d", asked)
+    return int(json.loads(server.up.execute("elasticsearch", "curl", "-fsS", *form, f"{url}/_count"))["count"])
+
+
 def test_sigterm_drains_and_a_new_container_serves_again(server: Deployed) -> None:
     """Everything that was answered before is recorded after, and the end is a clean one."""
     sent = {"Authorization": f"Bearer {server.key}", "Content-Type": "application/json"}

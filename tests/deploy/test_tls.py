@@ -122,6 +122,11 @@ def test_a_client_that_trusts_others_only_is_not_served(served: Site) -> None:
         replace(served, trusted=ssl.create_default_context()).request("GET", "/health/ready")
 
 
+def test_the_settings_of_the_composition_pass_the_check_of_a_deployment(served: Site) -> None:
+    words = ("python", "-m", "serving_site.roles", "manage", "check", "--deploy", "--fail-level", "WARNING")
+    assert "no issues" in served.up.execute("web", *words)
+
+
 def test_plain_http_is_only_sent_on_to_https(served: Site) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", served.plain_port, timeout=20)
     connection.request("GET", "/v2/models/iris?x=1", headers={"Host": SITE})
