@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import secrets
 import socket
 import ssl
 import subprocess
@@ -89,7 +90,7 @@ def embedded(project: Project) -> Project:
     """The same with a web that needs no engine."""
     web = project.services["web"]
     environment = {name: value for name, value in web.facts["environment"].items() if name not in ENGINES}
-    own = {**environment, "ARTIFACT_URL": "", "SECRET_KEY": "x" * 60}
+    own = {**environment, "ARTIFACT_URL": "", "SECRET_KEY": secrets.token_urlsafe(50)}
     del own["SECRET_KEY_FILE"]
     facts = {**web.facts, "environment": own, "depends_on": {}}
     return replace(project, services={**project.services, "web": replace(web, facts=facts)})
