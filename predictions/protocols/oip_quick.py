@@ -15,6 +15,7 @@ import numpy as np
 
 from models_registry.runtime.signature import Signature, TensorSpec
 from models_registry.runtime.tensors import Array
+from predictions.protocols import oip_buffers
 
 #: Longer bodies take the general way, which counts their containers before it makes any.
 LONGEST = 2**20
@@ -70,39 +71,41 @@ def read(body: bytes, spec: TensorSpec, *, row_limit: int) -> tuple[str, Array] 
     """
     if len(body) > LONGEST or b"\\" in body:
         return None
+    found = oip_buffers.read(body) if len(body) >= oip_buffers.LARGE else _read(body)
+    if found is None:
+        return None
+    identifier, name, shape, datatype, data = found
+    width = spec.shape[1]
+    if name != spec.name or datatype not in _TAKEN[spec.datatype] or len(identifier) > _LONGEST_ID:
+        return None
+    if len(shape) != 2 or shape[1] != width or not 1 <= shape[0] <= row_limit or len(data) != shape[0] * width:
+        return None
+    array = _packed(spec, data, shape) if isinstance(data, list) else _narrowed(spec, data, shape)
+    return None if array is None else (identifier, array)
+
+
+def _read(body: bytes) -> tuple[str, str, list[int], str, list[float]] | None:
+    """Id, and name, shape, datatype and elements of the tensor; no elements where rows differ from what is declared."""
     try:
         request: _Flat | _Nested = _nested(body) if b"[[" in body else _flat(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    identifier = request.id
-    if len(request.inputs) != 1 or len(identifier) > _LONGEST_ID:
-        return None
     # Keys given twice, and explicit nulls, show as more colons than the fields have; so do colons inside of strings.
-    if body.count(b":") != (6 if identifier else 5):
+    if len(request.inputs) != 1 or body.count(b":") != (6 if request.id else 5):
         return None
     tensor = request.inputs[0]
-    width, shape = spec.shape[1], tensor.shape
-    if tensor.name != spec.name or tensor.datatype not in _TAKEN[spec.datatype]:
-        return None
-    if len(shape) != 2 or shape[1] != width or not 1 <= shape[0] <= row_limit:
-        return None
-    data = _flattened(tensor, width)
-    if len(data) != shape[0] * width:
-        return None
-    array = _array(spec, data, shape)
-    return None if array is None else (identifier, array)
+    return request.id, tensor.name, tensor.shape, tensor.datatype, _flattened(tensor)
 
 
-def _flattened(tensor: _Input | _NestedInput, width: int) -> list[float]:
-    """The elements in order; none when rows are not as wide as they are declared, or not as many."""
+def _flattened(tensor: _Input | _NestedInput) -> list[float]:
     if isinstance(tensor, _Input):
         return tensor.data
-    if len(tensor.data) != tensor.shape[0] or set(map(len, tensor.data)) != {width}:
+    if [len(tensor.data)] != tensor.shape[:1] or [*set(map(len, tensor.data))] != tensor.shape[1:]:
         return []
     return list(chain.from_iterable(tensor.data))
 
 
-def _array(spec: TensorSpec, data: list[float], shape: list[int]) -> Array | None:
+def _packed(spec: TensorSpec, data: list[float], shape: list[int]) -> Array | None:
     """Floats as an array of the spec's type; None when one does not fit. JSON has no NaN, and null is no float."""
     # Packing takes floats at twice the pace of numpy, which asks each of them what it is; it rounds to the nearest
     # single as numpy does, and (with "<") refuses what is beyond the largest.
@@ -110,4 +113,14 @@ def _array(spec: TensorSpec, data: list[float], shape: list[int]) -> Array | Non
     try:
         return np.ndarray(shape, dtype, struct.pack(f"<{len(data)}{letter}", *data))
     except OverflowError:
+        return None
+
+
+def _narrowed(spec: TensorSpec, data: Array, shape: list[int]) -> Array | None:
+    """The same of elements that are FP64 already."""
+    _, dtype = _PACKED[spec.datatype]
+    try:
+        with np.errstate(over="raise"):
+            return data.astype(dtype, copy=False).reshape(shape)
+    except FloatingPointError:
         return None
