@@ -9,7 +9,7 @@ from typing import Any
 
 from granian.wsgi import ResponseIterWrap
 
-from serving_site.shifts import Shifts
+from predictions.shifts import SHIFTS
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -41,18 +41,17 @@ class _Answer:
 
 def in_shifts(application: Application, *_: Any) -> Callable[[Any, dict[str, Any]], None]:
     """In place of Granian's own wrapper: an answer is sent, then its thread rests, which no hook of WSGI allows."""
-    shifts = Shifts()
-    threading.Thread(target=shifts.watch, name="shifts", daemon=True).start()
+    threading.Thread(target=SHIFTS.watch, name="shifts", daemon=True).start()
 
     def answer(protocol: Any, scope: dict[str, Any]) -> None:
-        shifts.begin()
+        SHIFTS.begin()
         is_sent = False
         try:
             _answer(application, protocol, scope)
             is_sent = True
         finally:
             # Granian answers for what has raised, but only once this has returned.
-            shifts.end(may_rest=is_sent)
+            SHIFTS.end(may_rest=is_sent)
 
     return answer
 

@@ -40,7 +40,8 @@ class Coalescer(Generic[T, R]):
 
     `work` takes a list of items and returns as many outcomes in the same order; an outcome that is an exception is
     raised in its caller alone. If `work` itself raises, every caller of that run sees it. A run takes at most
-    `max_items` items and `max_bytes` bytes (one item always goes), and at most `max_waiting` callers may wait.
+    `max_items` items and `max_bytes` bytes (one item always goes), and at most `max_waiting` callers may wait;
+    `waits` is called in the thread of each that does, before it does.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class Coalescer(Generic[T, R]):
         max_bytes: int,
         name: str,
         max_waiting: int = 10_000,
+        waits: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self._work = work
         self._max_items = max_items
         self._max_bytes = max_bytes
         self._max_waiting = max_waiting
+        self._waits = waits
         self._lock = threading.Lock()
         self._queue: deque[_Waiting[T, R]] = deque()
         self._running = False
@@ -91,6 +94,7 @@ class Coalescer(Generic[T, R]):
             return False
 
     def _wait(self, waiting: _Waiting[T, R], timeout: float) -> bool:
+        self._waits()
         if waiting.wake.acquire(timeout=max(0.0, timeout)):
             return True
         with self._lock:

@@ -23,9 +23,10 @@ from models_registry.runtime.predictor import Predictor
 from models_registry.runtime.signature import Tensors
 from monitoring import declared, metrics
 from predictions.online import statistics
+from predictions.shifts import SHIFTS
 
 #: Seconds that gathering costs a call: two hand-overs between threads. Rows that are cheaper than that run at once.
-GATHERING_S = 20e-6
+GATHERING_S = 50e-6
 
 #: Requests of more rows run by themselves: they are batches already.
 MOST_ROWS_EACH = 16
@@ -144,6 +145,6 @@ _coalescers: WeakKeyDictionary[Predictor, Coalescer[Turn, Tensors]] = WeakKeyDic
 def _coalescer(predictor: Predictor) -> Coalescer[Turn, Tensors]:
     found = _coalescers.get(predictor)
     if found is None:
-        made = Coalescer(_run, max_items=MOST_CALLERS, max_bytes=MOST_BYTES, name="inference")
+        made = Coalescer(_run, max_items=MOST_CALLERS, max_bytes=MOST_BYTES, name="inference", waits=SHIFTS.wait)
         found = _coalescers.setdefault(predictor, made)
     return found

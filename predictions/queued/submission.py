@@ -30,6 +30,7 @@ from predictions.protocols.replicate import Manner, Wish
 from predictions.queued import ledger, nudges
 from predictions.queued.admission import GATE
 from predictions.queued.ledger import Accepted, Draft
+from predictions.shifts import SHIFTS
 
 #: One group's bounds: requests, and bytes of input.
 GROUP_ITEMS = 256
@@ -187,7 +188,12 @@ def _unknown(identifier: UUID) -> errors.OutcomeUnknown:
 
 def committer() -> Coalescer[Draft, Accepted]:
     """SQLite is worked by whoever leads; a frozen PostgreSQL must hold up no caller, so a thread works it."""
-    bounds: dict[str, Any] = {"max_items": GROUP_ITEMS, "max_bytes": GROUP_BYTES, "name": "committer"}
+    bounds: dict[str, Any] = {
+        "max_items": GROUP_ITEMS,
+        "max_bytes": GROUP_BYTES,
+        "name": "committer",
+        "waits": SHIFTS.wait,
+    }
     if connections["default"].vendor == "postgresql":
         return ThreadedCoalescer(_accept_bounded, **bounds)
     return Coalescer(_accept, **bounds)

@@ -18,6 +18,7 @@ from django.utils.module_loading import import_string
 
 from monitoring.background import Background
 from predictions.queued import results
+from predictions.shifts import SHIFTS
 
 #: Seconds between two shared queries, and how long an id waits before it is asked for.
 ASK_EVERY_S = 0.25
@@ -72,6 +73,7 @@ class Waiter:
 
     def wait(self, timeout: float) -> bool:
         """True when the prediction has ended, False when `timeout` seconds have passed."""
+        SHIFTS.wait()
         return self._event.wait(max(0.0, timeout))
 
 

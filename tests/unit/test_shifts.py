@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from serving_site.shifts import Shifts
+from predictions.shifts import Shifts
 from tests.waiting import eventually
 
 
@@ -120,6 +120,29 @@ def test_as_many_may_wait_as_there_are_threads(shifts: Shifts, pool: Pool) -> No
         assert waiting.acquire(timeout=5)
     assert looks < 12, "each look doubles them"
     gate.set()
+
+
+def test_one_that_says_that_it_waits_is_replaced_without_a_look(shifts: Shifts, pool: Pool) -> None:
+    burst(pool)
+    gate = threading.Event()
+
+    def work() -> None:
+        shifts.wait()
+        gate.wait(10)
+
+    for _ in range(10):
+        pool.call(work)
+    assert is_answered(pool, 5)
+    eventually(lambda: shifts.resting == 12)
+    gate.set()
+    eventually(lambda: not shifts.look())
+    burst(pool)
+    eventually(lambda: shifts.resting == 22)
+
+
+def test_a_thread_of_no_call_waits_without_a_trace(shifts: Shifts) -> None:
+    shifts.wait()
+    assert shifts.resting == 0
 
 
 def test_a_thread_whose_answer_is_not_sent_does_not_rest(shifts: Shifts) -> None:

@@ -3,7 +3,8 @@
 Python runs one thread at a time, and threads that compete for that pass it on in the middle of a call: at 64
 connections half of a call's time went there (`tests/bench/results/notes.md`). So a thread that has sent its answer
 rests while enough others move. Threads that wait (for a slow client, a model's process, a prediction) do not move: as
-soon as that shows, others go on in their place. So there may be many threads for what waits, and few meet.
+soon as that shows, or they say so, others go on in their place. So there may be many threads for what waits, and few
+meet.
 
 I/O completion ports bound the running threads of a pool in the same way, with the kernel telling who waits; here a
 thread looks every two milliseconds.
@@ -21,6 +22,9 @@ MOVING = 2
 LOOK_S = 0.002
 #: Looks without a reason for any after which nobody looks until there is one.
 CALM_LOOKS = 50
+
+#: Begun before any look: of calls whose thread said that it waits.
+_SAID = -1
 
 
 class Shifts:
@@ -55,10 +59,22 @@ class Shifts:
             self.is_watched = True
         self._bell.release()
 
+    def wait(self) -> None:
+        """This thread waits for another call: somebody goes on in its place at once. No call of a server: nothing."""
+        thread = get_ident()
+        with self._lock:
+            if self._calls.get(thread, _SAID) == _SAID:
+                return
+            self._calls[thread] = _SAID
+            self._waiting += 1
+            if self._resting and self._awake < self.moving + self._waiting:
+                self._wake()
+
     def end(self, *, may_rest: bool = True) -> None:
         """The answer has been sent, or the thread must not rest. Returns when it may take the next call."""
         with self._lock:
-            del self._calls[get_ident()]
+            if self._calls.pop(get_ident()) == _SAID:
+                self._waiting -= 1
             if not may_rest or self._awake <= self.moving + self._waiting:
                 return
             self._awake -= 1
@@ -91,11 +107,18 @@ class Shifts:
                 # Everybody waits: twice as many, or a burst of slow calls would take long to get in.
                 wanted = max(wanted, self._waiting)
             for _ in range(min(wanted, len(self._resting))):
-                self._awake += 1
-                # The last to rest has the warmest stack.
-                self._resting.pop().release()
+                self._wake()
             return self._is_worth_watching()
+
+    def _wake(self) -> None:
+        self._awake += 1
+        # The last to rest has the warmest stack.
+        self._resting.pop().release()
 
     def _is_worth_watching(self) -> bool:
         """Somebody rests while no thread that is awake is ready for another call, or waits for longer already."""
         return bool(self._resting) and (self._waiting > 0 or len(self._calls) >= self._awake)
+
+
+#: Of this process, where it is a server's.
+SHIFTS = Shifts()
