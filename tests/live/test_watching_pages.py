@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from http.cookiejar import CookieJar
 from typing import Any
 from urllib.parse import urlencode
@@ -16,6 +15,7 @@ from serving_site import traffic
 from serving_site.traffic import Client, Traffic
 from tests.running import Server
 from tests.services import Services
+from tests.waiting import eventually
 
 PAGES = ("overview", "predictions", "performance", "errors")
 #: Records are searchable within two seconds; samples of every process lie a quarter of a minute apart.
@@ -45,13 +45,6 @@ def counted(shown: dict[str, Any], key: str) -> float:
     return sum(value or 0 for series in chart["series"] for value in series["values"])
 
 
-def until(check: Any, shown: Any = "") -> None:
-    end = time.monotonic() + WITHIN_S
-    while not check() and time.monotonic() < end:
-        time.sleep(0.3)
-    assert check(), str(shown)[:2000]
-
-
 def test_what_was_asked_is_drawn_on_every_page(server: Server, person: OpenerDirector) -> None:
     flower = {"inputs": [{"name": "input", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}]}
     wrong = {"inputs": [{**flower["inputs"][0], "shape": [1, 3], "data": [1.0, 2.0, 3.0]}]}
@@ -64,7 +57,8 @@ def test_what_was_asked_is_drawn_on_every_page(server: Server, person: OpenerDir
             shown.update(figures(server, person, name))
             return counted(shown, key) > 0
 
-        until(is_drawn, shown)
+        # The other of two server processes may still show what it found a few seconds before.
+        eventually(is_drawn, limit=WITHIN_S, pause=0.3)
         assert shown["notes"] == []
 
 
@@ -75,7 +69,7 @@ def test_every_process_is_on_the_status_page(server: Server, person: OpenerDirec
         return {row[0]["text"] for row in table["rows"]}
 
     wanted = {"web", "keeper", "worker standard", "worker operations"} if isinstance(server, Services) else {"server"}
-    until(lambda: wanted <= names())
+    eventually(lambda: wanted <= names(), limit=WITHIN_S, pause=0.3)
     parts = next(table for table in figures(server, person, "status")["tables"] if table["key"] == "parts")
     assert {"database", "queue", "record store", "spool"} <= {row[0]["text"] for row in parts["rows"]}
 
