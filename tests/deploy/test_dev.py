@@ -50,7 +50,8 @@ def test_nothing_runs_but_the_engines_and_their_ports(engines: Up) -> None:
 
 
 def test_the_ports_are_open_on_loopback_alone(engines: Up) -> None:
-    assert open_ports("127.0.0.1", list(PORTS)) == set(PORTS)
+    # haproxy listens a moment after its container runs.
+    eventually(lambda: open_ports("127.0.0.1", list(PORTS)) == set(PORTS))
     assert open_ports(own_address(), list(PORTS)) == set()
 
 
