@@ -52,7 +52,9 @@ def _read(parser: simdjson.Parser, body: bytes) -> Read | None:
     (tensor,) = document["inputs"]
     shape, data = list(tensor["shape"]), tensor["data"]
     # Found: every field that there are colons for, so none is unknown or given twice.
-    if colons != (6 if identifier else 5) or not all(type(size) is int for size in shape):
+    if colons != (6 if identifier else 5) or not isinstance(identifier, str):
+        return None
+    if not all(type(size) is int for size in shape):
         return None
     elements = np.frombuffer(data.as_buffer(of_type="d"), np.float64)
     if brackets != 3 and not _are_rows(data, shape, int(brackets) - 3):
