@@ -210,6 +210,19 @@ def clean_environment(folder: Path, **settings: str) -> dict[str, str]:
     return {**kept, "DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1", "SERVER_PROCESSES": "1", **settings}
 
 
+def run_program(program: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run lines of Python in a process of their own, with the site's settings; at most a minute."""
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**environment, "DJANGO_SETTINGS_MODULE": "serving_site.settings"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def prepared_folder() -> Path:
     """A data folder with tables, credentials and the demo models; made once per state of the code, then only read."""
     cache = Path(tempfile.gettempdir()) / f"serving-blueprint-{os.getuid()}"

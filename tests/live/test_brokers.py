@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 from serving_site.stack.server import free_port
-from tests.running import ROOT, clean_environment
+from tests.running import clean_environment, run_program
 from tests.services import Services
 
 PROGRAM = """
@@ -29,14 +27,5 @@ def test_a_dead_first_node_stops_no_publisher(services: Services, tmp_path: Path
     given = services.stack.environment
     dead = given["RABBITMQ_URL"].replace(given["RABBITMQ_URL"].rpartition(":")[2].partition("/")[0], str(free_port()))
     urls = {**given, "RABBITMQ_URL": f"{dead};{given['RABBITMQ_URL']}"}
-    environment = {**clean_environment(tmp_path, **urls), "DJANGO_SETTINGS_MODULE": "serving_site.settings"}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_program(PROGRAM, clean_environment(tmp_path, **urls))
     assert done.stdout.split() == ["OK", "sent"], done.stderr[-2000:]

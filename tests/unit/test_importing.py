@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.running import ROOT, clean_environment
+from tests.running import clean_environment, run_program
 
 PROGRAM = """
 import django, sys
@@ -18,17 +16,6 @@ import pyarrow.parquet
 
 
 def test_the_record_store_brings_no_arrow_and_leaves_it_to_be_imported(tmp_path: Path) -> None:
-    environment = clean_environment(
-        tmp_path, ELASTICSEARCH_URL="http://127.0.0.1:1", DJANGO_SETTINGS_MODULE="serving_site.settings"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = run_program(PROGRAM, clean_environment(tmp_path, ELASTICSEARCH_URL="http://127.0.0.1:1"))
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.split() == ["True", "False"]
