@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +19,7 @@ MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "parquet": "application/vnd.apache.parquet",
 }
-COLUMNS = tuple(field.name for field in fields(Record))
+COLUMNS = Record.__struct_fields__
 
 #: A piece ends with so many records, or with so many bytes of their inputs and outputs.
 PIECE_RECORDS = 2_000
@@ -97,7 +96,7 @@ def _parquet(found: Iterable[dict[str, Any]]) -> Iterator[bytes]:
     import pyarrow
     import pyarrow.parquet
 
-    schema = pyarrow.schema([(field.name, _arrow(pyarrow, field)) for field in fields(Record)])
+    schema = pyarrow.schema([(name, _arrow(pyarrow, kind)) for name, kind in Record.__annotations__.items()])
     sink = _Sink()
     with pyarrow.parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
         for group in _groups(found):
@@ -107,8 +106,8 @@ def _parquet(found: Iterable[dict[str, Any]]) -> Iterator[bytes]:
     yield sink.take()
 
 
-def _arrow(pyarrow: Any, field: Any) -> Any:
-    kind = _TYPES.get(str(field.type), "string")
+def _arrow(pyarrow: Any, annotation: str) -> Any:
+    kind = _TYPES.get(annotation, "string")
     return (
         pyarrow.timestamp("us", tz="UTC") if kind == "timestamp" else getattr(pyarrow, kind.replace("bool", "bool_"))()
     )

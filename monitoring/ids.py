@@ -39,6 +39,13 @@ def _made(number: int) -> uuid.UUID:
     return made
 
 
+def of_bytes(octets: bytes) -> uuid.UUID:
+    """The id these 16 bytes stand for. Raises `ValueError` for any other number of them."""
+    if len(octets) != 16:
+        raise ValueError(f"an id has 16 bytes, not {len(octets)}")
+    return _made(int.from_bytes(octets, "big"))
+
+
 _new, _set, _UNKNOWN = object.__new__, object.__setattr__, uuid.SafeUUID.unknown
 
 

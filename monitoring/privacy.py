@@ -11,7 +11,7 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -147,7 +147,7 @@ class Guard:
                 kept.append(value)
             elif action == HASH:
                 plain = value.number if value.text is None else value.text
-                kept.append(replace(value, number=None, text=self.value(HASH, plain)))
+                kept.append(msgspec.structs.replace(value, number=None, text=self.value(HASH, plain)))
         return tuple(kept)
 
     def error(self, text: str) -> str:

@@ -10,6 +10,7 @@ import json
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,6 +186,9 @@ class Recorder:
         settled = [
             token for (token, record), outcome in zip(batch, outcomes, strict=True) if self._is_settled(record, outcome)
         ]
+        for outcome, amount in Counter(outcomes).items():
+            if outcome is not Outcome.RETRY:
+                metrics.count_records(_COUNTED_AS[outcome], amount)
         if settled:
             source.mark(settled)
         if len(settled) < len(batch):
@@ -194,13 +198,12 @@ class Recorder:
         return len(settled), True
 
     def _is_settled(self, record: Record, outcome: Outcome) -> bool:
-        """Judge one outcome: count it, keep aside what the store will never take, say whether to forget it."""
+        """Judge one outcome: keep aside what the store will never take, say whether to forget it."""
         if outcome is Outcome.RETRY:
             return False
         if outcome in (Outcome.REJECTED, Outcome.CONFLICT):
             self._dead.keep(outcome.value, documents.to_document(record))
             _alarm(f"record_{outcome.value}", "record %s: %s; it is kept aside", record.id, outcome.value)
-        metrics.count_records(_COUNTED_AS[outcome], 1)
         return True
 
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 import numpy as np
 import orjson
+
+from monitoring import ids
 
 #: Statuses a record can have; the same words as on the wire and in the ledger.
 TERMINAL = ("succeeded", "failed", "canceled", "aborted")
@@ -40,10 +43,15 @@ _DTYPES = {
     },
     **{f"FP{bits}": f"<f{bits // 8}" for bits in (16, 32, 64)},
 }
+#: Little tensors are read through a view of their bytes, where this machine has their order: eight times as fast as
+#: by way of an array.
+_VIEWS: dict[str, tuple[Any, int]] = {
+    name: (np.dtype(kind).char, np.dtype(kind).itemsize) for name, kind in _DTYPES.items() if name != "FP16"
+}
+_MOST_VIEWED = 1024 if sys.byteorder == "little" else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(msgspec.Struct, frozen=True):
     """One searchable value of the first instance: `side` is "input" or "output"."""
 
     side: str
@@ -52,8 +60,7 @@ class Value:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """One document in the record store. Durations are milliseconds; `inputs`/`outputs` are JSON values.
 
     `door` is "online" or "queued"; `route` says why this version answered ("alias champion", "version 3");
@@ -182,11 +189,11 @@ def from_spooled(call: SpooledCall) -> Record:
     inputs = [(tensor, _rows(tensor)) for tensor in call.inputs]
     outputs = [(tensor, _rows(tensor)) for tensor in call.outputs]
     return Record(
-        id=UUID(bytes=call.id),
+        id=ids.of_bytes(call.id),
         project=call.project,
         model=call.model,
         version=call.version,
-        version_id=UUID(bytes=call.version_id),
+        version_id=_version_id(call.version_id),
         digest=call.digest,
         route=call.route,
         door="online",
@@ -209,6 +216,10 @@ def from_spooled(call: SpooledCall) -> Record:
         outputs={tensor.name: _shown(tensor, rows) for tensor, rows in outputs} or None,
         values=_searchable(inputs, outputs),
     )
+
+
+#: Calls of the same versions come again and again.
+_version_id = lru_cache(maxsize=256)(ids.of_bytes)
 
 
 def rows_of(tensor: SpooledTensor) -> Any:
@@ -243,11 +254,13 @@ def _searchable(inputs: _WithRows, outputs: _WithRows) -> tuple[Value, ...]:
 def _first_row(side: str, tensor: SpooledTensor, rows: Any) -> Iterator[Value]:
     if not rows:
         return
-    elements = [rows[0]]
-    for _ in tensor.shape[2:]:
-        elements = [item for element in elements for item in element]
-    elements = elements[0] if len(tensor.shape) == 2 else elements
-    elements = list(elements)[:MAX_VALUES]
+    if len(tensor.shape) == 2:
+        elements = rows[0][:MAX_VALUES]
+    else:
+        elements = [rows[0]]
+        for _ in tensor.shape[2:]:
+            elements = [item for element in elements for item in element]
+        elements = list(elements)[:MAX_VALUES]
     names = tensor.columns or ((tensor.name,) if len(elements) == 1 else ())
     for index, element in enumerate(elements):
         name = names[index] if index < len(names) else f"{tensor.name}.{index}"
@@ -265,8 +278,24 @@ def _texts(data: bytes) -> list[Any]:
     return texts
 
 
+def _little_rows(tensor: SpooledTensor) -> list[Any] | None:
+    """A little table of finite numbers as nested lists; None for any other tensor."""
+    char, octets = _VIEWS.get(tensor.datatype, ("", 0))
+    if tensor.sha256 or len(tensor.shape) != 2 or not 0 < len(tensor.data) <= _MOST_VIEWED:
+        return None
+    rows, width = tensor.shape
+    if len(tensor.data) != rows * width * octets:
+        return None
+    flat = memoryview(tensor.data).cast(char).tolist()
+    if not math.isfinite(sum(flat)):  # or too large together: the other way looks at each
+        return None
+    return [flat] if rows == 1 else [flat[at : at + width] for at in range(0, len(flat), width)]
+
+
 def _rows(tensor: SpooledTensor) -> Any:
     """What was kept of a tensor as nested lists; the first axis is as long as the rows that were kept."""
+    if (little := _little_rows(tensor)) is not None:
+        return little
     if tensor.datatype in ("BYTES", PROTECTED):
         flat = np.array(_texts(tensor.data), dtype=object)
     else:

@@ -211,6 +211,10 @@ def checkpoint(path: Path) -> tuple[int, int]:
 
 
 def _save_checkpoint(path: Path, offset: int, stored: int) -> None:
-    unfinished = path.with_suffix(".checkpoint")
-    unfinished.write_text(f"{offset} {stored}\n")
-    unfinished.replace(path.with_suffix(_CHECKPOINT))
+    """One write in place, of always the same length and within a sector: another file renamed over it would cost the
+    file system more than a small batch costs the database."""
+    file = os.open(path.with_suffix(_CHECKPOINT), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.pwrite(file, f"{offset:20} {stored:20}\n".encode(), 0)
+    finally:
+        os.close(file)

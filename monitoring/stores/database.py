@@ -24,6 +24,8 @@ from monitoring.stores.timeline import Timeline
 
 #: Records per transaction: SQLite has one writer at a time, and accepted predictions wait for it too.
 CHUNK = 200
+#: Values per statement.
+VALUES_CHUNK = 500
 #: Rows one search looks through at most; a page may then be short, and its cursor goes on behind them.
 MOST_SCANNED = 50_000
 MOST_COUNTS = 10_000
@@ -157,7 +159,7 @@ def _remove(rows: QuerySet[RecordRow]) -> int:
 
 def _entry(record: Record) -> _Entry:
     """A record as parameters; the columns are clipped and cleaned, since `document` holds the truth."""
-    document = documents.encode(documents.to_document(record))
+    document = documents.encode_record(record)
     content_hash = documents.content_hash(document)
     identifier = _uuid(record.id)
     row = (
@@ -200,15 +202,39 @@ def _insert(chunk: list[tuple[int, _Entry]]) -> dict[int, Outcome]:
     # Sorted by id: two keepers that insert the same records in different orders would deadlock in PostgreSQL.
     first = {entry.id: (index, entry) for index, entry in reversed(chunk)}
     ordered = [first[identifier][1] for identifier in sorted(first)]
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_insert_sql(len(ordered)), [item for entry in ordered for item in entry.row])
-        stored = {_as_uuid(identifier) for (identifier,) in cursor.fetchall()}
-        values = [value for entry in ordered if entry.id in stored for value in entry.values]
-        if values:
-            cursor.executemany(_values_sql(), values)
+    if _insert_new(ordered):
+        stored = set(first)
+    else:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"{_insert_sql(len(ordered))} RETURNING id", _parameters(ordered))
+            stored = {_as_uuid(identifier) for (identifier,) in cursor.fetchall()}
+            _insert_values(cursor, [entry for entry in ordered if entry.id in stored])
     others = [entry.id for entry in ordered if entry.id not in stored]
     there = dict(RecordRow.objects.filter(id__in=others).order_by().values_list("id", "content_hash")) if others else {}
     return {index: _outcome(index, entry, stored=stored, first=first, there=there) for index, entry in chunk}
+
+
+def _insert_new(entries: Sequence[_Entry]) -> bool:
+    """Insert them if none is there yet, as nearly always; else nothing. Few steps, each of many rows: between two
+    steps the interpreter changes hands."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_insert_sql(len(entries)), _parameters(entries))
+        if cursor.rowcount < len(entries):
+            transaction.set_rollback(True)
+            return False
+        _insert_values(cursor, entries)
+    return True
+
+
+def _insert_values(cursor: Any, entries: Sequence[_Entry]) -> None:
+    values = [value for entry in entries for value in entry.values]
+    for start in range(0, len(values), VALUES_CHUNK):
+        part = values[start : start + VALUES_CHUNK]
+        cursor.execute(_values_sql(len(part)), [item for value in part for item in value])
+
+
+def _parameters(entries: Sequence[_Entry]) -> list[Any]:
+    return [item for entry in entries for item in entry.row]
 
 
 def _outcome(
@@ -233,12 +259,13 @@ def _insert_sql(count: int) -> str:
     table = connection.ops.quote_name(RecordRow._meta.db_table)
     names = ", ".join(connection.ops.quote_name(name) for name in _COLUMNS)
     row = f"({', '.join(['%s'] * len(_COLUMNS))})"
-    return f"INSERT INTO {table} ({names}) VALUES {', '.join([row] * count)} ON CONFLICT DO NOTHING RETURNING id"  # noqa: S608 - names of our own model
+    return f"INSERT INTO {table} ({names}) VALUES {', '.join([row] * count)} ON CONFLICT DO NOTHING"  # noqa: S608 - names of our own model
 
 
-def _values_sql() -> str:
+def _values_sql(count: int) -> str:
     table = connection.ops.quote_name(RecordValue._meta.db_table)
-    return f"INSERT INTO {table} (record_id, side, name, number, text) VALUES (%s, %s, %s, %s, %s)"  # noqa: S608
+    rows = ", ".join(["(%s, %s, %s, %s, %s)"] * count)
+    return f"INSERT INTO {table} (record_id, side, name, number, text) VALUES {rows}"  # noqa: S608
 
 
 def _facts(mean_ms: float, most_ms: float) -> dict[str, Any]:
@@ -268,4 +295,6 @@ def _as_uuid(identifier: Any) -> UUID:
 
 def _clean(text: str) -> str:
     """Text that every database takes: no NUL, no lone surrogates."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from monitoring import documents
 from monitoring.ids import mint
@@ -113,14 +114,14 @@ class RecordStoreContract:
     def test_another_content_under_the_same_id_is_a_conflict_and_never_overwrites(self):
         record = a_record()
         self.keep(record)
-        assert self.store.create([replace(record, status="failed")]) == [Outcome.CONFLICT]
+        assert self.store.create([structs.replace(record, status="failed")]) == [Outcome.CONFLICT]
         assert self.store.get("demo", record.id) == record
 
     def test_every_item_of_a_batch_is_judged_by_itself_and_in_order(self):
         old = a_record()
         self.keep(old)
         new = a_record()
-        outcomes = self.store.create([new, old, replace(old, rows=7), new, replace(new, rows=7)])
+        outcomes = self.store.create([new, old, structs.replace(old, rows=7), new, structs.replace(new, rows=7)])
         assert outcomes == [
             Outcome.STORED,
             Outcome.DUPLICATE,

@@ -168,3 +168,30 @@ def test_the_content_hash_tells_a_repeat_from_another_content():
 def test_numbers_and_text_that_orjson_refuses_are_still_recorded():
     encoded = documents.encode({"inputs": {"n": 10**30, "text": "\ud800"}})
     assert documents.decode(encoded) == {"inputs": {"n": 10**30, "text": "\ud800"}}
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"error": "\ud800"}, {"accepted_at": 1_700_000_000.0, "total_s": 0.0}, {"inputs": (), "outputs": ()}]
+)
+def test_a_record_is_encoded_at_once_as_its_document_is(fields):
+    record = records.from_spooled(call(**fields))
+    assert documents.encode_record(record) == documents.encode(documents.to_document(record))
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (1, 6), (6, 1), (3, 2, 1)])
+@pytest.mark.parametrize("datatype", ["BOOL", "INT8", "UINT64", "INT64", "FP16", "FP32", "FP64"])
+def test_numbers_are_recorded_as_they_were_given(datatype, shape):
+    array = np.arange(6).reshape(shape).astype(records._DTYPES[datatype])
+    assert records.tensor_json(keeping.tensor("x", datatype, array)) == array.tolist()
+
+
+def test_what_is_no_number_is_recorded_as_none():
+    array = np.array([[1.5, math.nan, math.inf], [-math.inf, 0.0, 2.0]])
+    assert records.tensor_json(keeping.tensor("x", "FP64", array)) == [[1.5, None, None], [None, 0.0, 2.0]]
+    most = np.finfo(np.float64).max
+    assert records.tensor_json(keeping.tensor("x", "FP64", np.array([[most, most]]))) == [[most, most]]
+
+
+def test_an_id_of_another_length_is_none():
+    with pytest.raises(ValueError, match="16 bytes"):
+        records.from_spooled(call(id=b"short"))
