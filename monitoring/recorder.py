@@ -27,8 +27,6 @@ from monitoring.stores.base import Outcome, RecordStore, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
-#: While online calls are answered in the same process: a larger batch would hold the interpreter for too long.
-BUSY_RECORDS = 20
 BATCH_RECORDS = 500
 BATCH_BYTES = 5_000_000
 INTERVAL_S = 0.5
@@ -151,7 +149,7 @@ class Recorder:
         for source in self._sources:
             while not self._stopped and time.monotonic() < ends:
                 begun = time.thread_time()
-                batch = source.batch(BUSY_RECORDS if self._courtesy.look() else BATCH_RECORDS)
+                batch = source.batch(self._courtesy.batch(BATCH_RECORDS))
                 if not batch:
                     break
                 marked, is_clean = self._move(source, batch)

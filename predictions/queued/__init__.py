@@ -17,7 +17,7 @@ def background(role: Role) -> list[Background]:
 
     from monitoring import recorder
     from monitoring.background import Ticker
-    from monitoring.courtesy import Courtesy
+    from monitoring.courtesy import TowardsCalls, TowardsOthers
     from predictions.queued import backlog, keeper, nudges, waiting
     from predictions.queued.admission import GATE, SAMPLE_EVERY_S
     from predictions.queued.leases import LeaseKeeper
@@ -33,12 +33,15 @@ def background(role: Role) -> list[Background]:
     if role == "worker":
         return [LeaseKeeper(limits["LEASE_S"])]
     queues = [f"predictions.{pool}.{priority}" for pool in settings.POOLS for priority in settings.PRIORITIES]
-    rows = keeper.Rows()
+    rows, counted = keeper.Rows(), backlog.Backlog(queues)
+    # A keeper's process answers nobody, but works beside those that do, on one machine perhaps.
+    beside = TowardsOthers(lambda: counted.unrecorded / keeper.MOST_OWED)
+    courtesy = TowardsCalls(rows.load()) if settings.EMBEDDED else beside
     # Where no Celery beat runs, the keeper's process keeps house itself.
     housekeeping = [Ticker("purge", PURGE_EVERY_S, keeper.purge)] if settings.EMBEDDED else []
     return [
         *housekeeping,
         Ticker("keeper", limits["KEEPER_INTERVAL_S"], keeper.keep),
-        Ticker("backlog", backlog.COUNT_EVERY_S, backlog.Backlog(queues).count),
-        recorder.RecorderThread("ledger-recorder", [rows], courtesy=Courtesy(rows.load())),
+        Ticker("backlog", backlog.COUNT_EVERY_S, counted.count),
+        recorder.RecorderThread("ledger-recorder", [rows], courtesy=courtesy),
     ]

@@ -1,4 +1,4 @@
-"""The recorder gives way to the calls of its own process, and stops to when the spool fills."""
+"""The recorder gives way to calls of its own process and to others of its machine, until too much waits for it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 import pytest
 
-from monitoring.courtesy import BUSY_PER_S, FILLED, MOST_PAUSE_S, SHARE, Courtesy, Load
+from monitoring.courtesy import (
+    BUSY_PER_S,
+    CROWDED_PAUSE_S,
+    FILLED,
+    MOST_PAUSE_S,
+    SHARE,
+    Load,
+    TowardsCalls,
+    TowardsOthers,
+)
 
 
 @dataclass
@@ -17,8 +26,8 @@ class Process:
     answered: int = 0
     filled: float = 0.0
 
-    def courtesy(self) -> Courtesy:
-        return Courtesy(Load(lambda: self.answered, lambda: self.filled), clock=lambda: self.now)
+    def courtesy(self) -> TowardsCalls:
+        return TowardsCalls(Load(lambda: self.answered, lambda: self.filled), clock=lambda: self.now)
 
     def passes(self, seconds: float, *, calls: float) -> None:
         self.now += seconds
@@ -66,3 +75,35 @@ def test_two_looks_right_behind_each_other_are_one() -> None:
     assert courtesy.look()
     process.passes(0.001, calls=0)
     assert courtesy.look()
+
+
+@dataclass
+class Thread:
+    """How long a thread is said to have waited for a processor, and how much waits for it."""
+
+    waited_s: float = 5.0
+    filled: float = 0.0
+
+    def pause_after(self, cpu_s: float, *, waiting_s: float) -> float:
+        courtesy = TowardsOthers(lambda: self.filled, waited_s=lambda: self.waited_s)
+        assert courtesy.batch(500) == 500
+        self.waited_s += waiting_s
+        return courtesy.pause_after(cpu_s)
+
+
+def test_on_a_crowded_machine_a_large_batch_is_followed_by_a_long_pause_and_a_small_one_by_a_short_one() -> None:
+    assert Thread().pause_after(0.06, waiting_s=0.1) == CROWDED_PAUSE_S
+    assert 0 < Thread().pause_after(0.001, waiting_s=0.1) < 0.1
+
+
+def test_where_processors_are_free_nobody_pauses() -> None:
+    assert Thread().pause_after(0.06, waiting_s=0.001) == 0.0
+
+
+def test_when_much_is_owed_nobody_pauses_on_a_crowded_machine_either() -> None:
+    assert Thread(filled=FILLED).pause_after(0.06, waiting_s=0.1) == 0.0
+
+
+def test_this_threads_own_waiting_is_read_from_the_kernel() -> None:
+    TowardsOthers(lambda: 0.0).batch(500)
+    assert TowardsOthers(lambda: 0.0).pause_after(1e6) == 0.0
