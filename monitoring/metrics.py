@@ -1,9 +1,9 @@
 """The plain counters behind every metric of the product; `monitoring.declared` has the list, seen through here.
 
-The paths add to numbers under a short lock (about 1 µs a call; prometheus_client's own histogram costs as much as an
-inference); a collector turns them into Prometheus' families when somebody scrapes. Labels are the names and numbers
-of registered versions, protocols and error codes only; a metric that would grow beyond `MOST_CHILDREN` folds the rest
-into one child labelled "other".
+The paths add to numbers under a short lock, or note what is added later, many at once: prometheus_client's own
+histogram costs as much as an inference. A collector turns the numbers into Prometheus' families when somebody scrapes.
+Labels are the names and numbers of registered versions, protocols and error codes only; a metric that would grow
+beyond `MOST_CHILDREN` folds the rest into one child labelled "other".
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import logging
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
+import numpy as np
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -60,6 +62,7 @@ _counters: dict[str, dict[Labels, float]] = {item.name: _first(item) for item in
 _histograms: dict[str, dict[Labels, _Histogram]] = {item.name: {} for item in DECLARED if item.kind == "histogram"}
 _gauges: dict[str, Callable[[], Reading]] = {}
 _ended: dict[tuple[Labels, str], _Ended] = {}
+_settlers: list[Callable[[], None]] = []
 _is_on = True
 
 
@@ -76,11 +79,11 @@ def count(metric: Declared, labels: Labels = (), amount: float = 1) -> None:
             _add(metric, labels, amount)
 
 
-def observe(metric: Declared, labels: Labels, value: float) -> None:
-    """Add one value to a histogram."""
+def observe(metric: Declared, labels: Labels, value: float, times: int = 1) -> None:
+    """Add one value to a histogram, so many times."""
     if _is_on:
         with _lock:
-            _put(metric, _histogram(metric, labels), value)
+            _put(metric, _histogram(metric, labels), value, times)
 
 
 def provide(metric: Declared, read: Callable[[], Reading]) -> None:
@@ -125,12 +128,38 @@ def observe_prediction(
             _put(declared.ENCODE_SECONDS, ended.encode, encode_s)
 
 
+def observe_predictions(version: Labels, times: np.ndarray[Any, Any], *, protocol: str, status: str) -> None:
+    """Count many ended predictions of a version at once. `times` has the columns total, queue, inference and encode,
+    in seconds; where one of the last two is 0 there was none."""
+    if not _is_on:
+        return
+    with _lock:
+        ended = _ended.get((version, protocol)) or _remember(version, protocol)
+        _add(declared.PREDICTIONS, ended.statuses.setdefault(status, (*version, protocol, status)), len(times))
+        total, queue, inference, encode = times.T
+        _put_all(declared.PREDICTION_SECONDS, ended.total, total)
+        _put_all(declared.QUEUE_SECONDS, ended.queue, queue)
+        _put_all(declared.INFERENCE_SECONDS, ended.inference, inference[inference > 0])
+        _put_all(declared.ENCODE_SECONDS, ended.encode, encode[encode > 0])
+
+
+def settle_first(settle: Callable[[], None]) -> None:
+    """Let numbers that were only noted so far be added before any are read."""
+    _settlers.append(settle)
+
+
+def _settle() -> None:
+    for settle in _settlers:
+        settle()
+
+
 def count_records(outcome: str, amount: int) -> None:
     count(declared.RECORDS, (outcome,), amount)
 
 
 def forget(version: Labels) -> None:
     """Drop every child of a retired (project, model, version): labels name live versions only."""
+    _settle()
     with _lock:
         for known in [known for known in _ended if known[0] == version]:
             del _ended[known]
@@ -143,6 +172,7 @@ def forget(version: Labels) -> None:
 
 def value(metric: Declared, labels: Labels = ()) -> float:
     """What a counter stands at, or how many values a histogram has seen."""
+    _settle()
     with _lock:
         if metric.kind == "histogram":
             found = _histograms[metric.name].get(labels)
@@ -173,9 +203,15 @@ def _histogram(metric: Declared, labels: Labels) -> _Histogram:
     return child
 
 
-def _put(metric: Declared, child: _Histogram, value: float) -> None:
-    child.counts[bisect_left(metric.buckets, value)] += 1
-    child.total += value
+def _put(metric: Declared, child: _Histogram, value: float, times: int = 1) -> None:
+    child.counts[bisect_left(metric.buckets, value)] += times
+    child.total += value * times
+
+
+def _put_all(metric: Declared, child: _Histogram, values: np.ndarray[Any, Any]) -> None:
+    for place, number in enumerate(np.bincount(np.searchsorted(metric.buckets, values)).tolist()):
+        child.counts[place] += number
+    child.total += float(values.sum())
 
 
 def _admitted(metric: Declared, labels: Labels, size: int) -> Labels:
@@ -186,12 +222,14 @@ def _admitted(metric: Declared, labels: Labels, size: int) -> Labels:
 
 def counted(metric: Declared) -> dict[Labels, float]:
     """What a counter stands at, by labels."""
+    _settle()
     with _lock:
         return dict(_counters[metric.name])
 
 
 def seen(metric: Declared) -> dict[Labels, tuple[list[int], float]]:
     """What a histogram has seen, by labels: numbers per bucket (not cumulative, the last beyond all) and the sum."""
+    _settle()
     with _lock:
         return {labels: (list(child.counts), child.total) for labels, child in _histograms[metric.name].items()}
 

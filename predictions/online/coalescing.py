@@ -21,8 +21,7 @@ from models_registry.runtime.bisection import Outcome, predict_each
 from models_registry.runtime.coalescer import Coalescer
 from models_registry.runtime.predictor import Predictor
 from models_registry.runtime.signature import Tensors
-from monitoring import declared, metrics
-from predictions.online import statistics
+from predictions.online import counting
 from predictions.shifts import SHIFTS
 
 #: Seconds that gathering costs a call: two hand-overs between threads. Rows that are cheaper than that run at once.
@@ -91,7 +90,7 @@ def _alone(turn: Turn) -> Tensors:
         return turn.predictor.predict(turn.inputs, timeout=turn.until - turn.begun)
     finally:
         turn.ended = time.perf_counter()
-        _ran(turn.version, turn.rows, turn.ended - turn.begun)
+        counting.ran(turn.version, turn.rows, turn.ended - turn.begun)
 
 
 def _together(turn: Turn) -> Tensors | None:
@@ -119,7 +118,7 @@ def _run(turns: list[Turn]) -> Sequence[Outcome]:
     ended = time.perf_counter()
     for turn in turns:
         turn.ended = ended
-    _ran(first.version, sum(turn.rows for turn in turns), ended - begun)
+    counting.ran(first.version, sum(turn.rows for turn in turns), ended - begun)
     return _marked(turns, outcomes)
 
 
@@ -130,12 +129,6 @@ def _marked(turns: list[Turn], outcomes: Sequence[Outcome]) -> Sequence[Outcome]
     for turn, outcome in zip(turns, outcomes, strict=True):
         turn.shared = met[id(outcome)] > 1
     return outcomes
-
-
-def _ran(version: Version, rows: int, seconds: float) -> None:
-    found = statistics.of(version)
-    found.ran(rows, seconds)
-    metrics.observe(declared.BATCH_ROWS, found.labels, rows)
 
 
 #: By loaded version, and gone with it.

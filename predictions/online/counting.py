@@ -1,27 +1,76 @@
-"""What the online path counts: ended predictions by version, refused requests by code. Never in a prediction's way."""
+"""What the online path counts: ended predictions by version, refused requests by code. Never in a prediction's way.
+
+Answered calls and runs of a model are noted, and added up when somebody reads or many wait (`monitoring.tally`).
+"""
 
 from __future__ import annotations
 
-from models_registry.routing import Route
+from collections import defaultdict
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from models_registry.response_cache import Outcome
+from models_registry.routing import Route, Version
 from monitoring import metrics
+from monitoring.tally import Tally
 from predictions.online import statistics
 from predictions.online.recording import PROTOCOL, Call
+from predictions.online.statistics import Statistics, Took
+
+#: Sizes of batches that are remembered for a version; what comes beyond is counted under no size.
+MOST_SIZES = 256
+
+
+class _Answered(msgspec.Struct, gc=False):
+    """One answered call. Times are seconds, `at` is seconds since the epoch; `outcome` is its cache's."""
+
+    version: Statistics
+    total: float
+    queue: float
+    inference: float
+    encode: float
+    rows: int
+    at: float
+    outcome: Outcome | None
+
+
+class _Run(msgspec.Struct, gc=False):
+    """One run of a model, for one call or several."""
+
+    version: Statistics
+    rows: int
+    seconds: float
 
 
 def answered(call: Call) -> None:
-    found = statistics.of(call.route.version)
-    found.answered(call)
-    _ended(call, found.labels, "succeeded", "")
+    total, outcome = call.total_s, None
     if call.answered is not None:
-        version = call.route.version
-        labels = (version.project, version.model, str(version.number), call.answered.outcome)
-        metrics.count(metrics.CACHE_REQUESTS, labels)
+        outcome, version = call.answered.outcome, call.route.version
+        metrics.count(metrics.CACHE_REQUESTS, (version.project, version.model, str(version.number), outcome))
+    found = statistics.of(call.route.version)
+    at = call.accepted_at + total
+    _answered.note(_Answered(found, total, call.queue_s, call.inference_s, call.encode_s, call.rows, at, outcome))
+
+
+def ran(version: Version, rows: int, seconds: float) -> None:
+    _runs.note(_Run(statistics.of(version), rows, seconds))
 
 
 def failed(call: Call, code: str) -> None:
-    found = statistics.of(call.route.version)
-    found.fail.add(call.total_s)
-    _ended(call, found.labels, "failed", code)
+    found, total = statistics.of(call.route.version), call.total_s
+    found.fail.add(total)
+    metrics.observe_prediction(
+        found.labels,
+        protocol=PROTOCOL,
+        status="failed",
+        total_s=total,
+        queue_s=call.queue_s,
+        inference_s=call.inference_s,
+        encode_s=call.encode_s,
+        error_code=code,
+    )
 
 
 def refused(code: str, route: Route | None = None) -> None:
@@ -32,14 +81,53 @@ def refused(code: str, route: Route | None = None) -> None:
         metrics.count(metrics.ERRORS, (version.project, version.model, str(version.number), code))
 
 
-def _ended(call: Call, labels: tuple[str, str, str], status: str, code: str) -> None:
-    metrics.observe_prediction(
-        labels,
-        protocol=PROTOCOL,
-        status=status,
-        total_s=call.total_s,
-        queue_s=call.queue_s,
-        inference_s=call.inference_s,
-        encode_s=call.encode_s,
-        error_code=code,
-    )
+def settle() -> None:
+    """Add up all that was noted: before the numbers are read."""
+    _answered.settle()
+    _runs.settle()
+
+
+def _add_answered(calls: list[_Answered]) -> None:
+    by_version = defaultdict(list)
+    for call in calls:
+        by_version[id(call.version)].append(call)
+    for found in by_version.values():
+        _add_of_version(found[0].version, found)
+
+
+def _add_of_version(version: Statistics, calls: Sequence[_Answered]) -> None:
+    """As Triton counts: an answer for which the model was not run counts as a hit, and in none of a run's parts."""
+    times = np.array([(call.total, call.queue, call.inference, call.encode) for call in calls])
+    metrics.observe_predictions(version.labels, times, protocol=PROTOCOL, status="succeeded")
+    for call in calls:
+        if call.outcome is not None:
+            (version.hit if call.outcome in _HITS else version.miss).add(call.total)
+    version.success.add(float(times[:, 0].sum()), len(calls))
+    version.rows += sum(call.rows for call in calls)
+    version.last_at = max(version.last_at, calls[-1].at)
+    times = times[[call.outcome not in _HITS for call in calls]]
+    total, queue, inference, encode = times.sum(axis=0).tolist()
+    version.queue.add(queue, len(times))
+    version.infer.add(inference, len(times))
+    version.encode.add(encode, len(times))
+    version.decode.add(max(0.0, total - queue - inference - encode), len(times))
+
+
+_HITS = (Outcome.HIT, Outcome.COLLAPSED)
+
+
+def _add_runs(runs: list[_Run]) -> None:
+    by_size: dict[tuple[int, int], list[_Run]] = defaultdict(list)
+    for run in runs:
+        by_size[id(run.version), run.rows].append(run)
+    for (_, rows), found in by_size.items():
+        version, seconds = found[0].version, sum(run.seconds for run in found)
+        version.runs.add(seconds, len(found))
+        if rows in version.sizes or len(version.sizes) < MOST_SIZES:
+            version.sizes.setdefault(rows, Took()).add(seconds, len(found))
+        metrics.observe(metrics.BATCH_ROWS, version.labels, rows, len(found))
+
+
+_answered: Tally[_Answered] = Tally(_add_answered)
+_runs: Tally[_Run] = Tally(_add_runs)
+metrics.settle_first(settle)

@@ -15,7 +15,7 @@ from models_registry import errors, snapshot
 from models_registry.models import ModelVersion, RegisteredModel
 from models_registry.principals import Principal
 from models_registry.routing import Version
-from predictions.online import coalescing, statistics
+from predictions.online import coalescing, counting, statistics
 from predictions.online.statistics import Statistics, Took
 from predictions.online.views import OipView, place_of
 from predictions.protocols import oip, oip_extensions, strict_json
@@ -176,6 +176,7 @@ def _versions_of(principal: Principal) -> Iterator[Version]:
 
 
 def _stats(version: Version) -> dict[str, Any]:
+    counting.settle()
     found: Statistics = statistics.of(version)
     parts = {
         **{"success": found.success, "fail": found.fail, "queue": found.queue},

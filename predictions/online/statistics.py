@@ -1,7 +1,6 @@
 """What this process did for each version since it started, as the Open Inference Protocol's statistics tell it.
 
-Plain numbers in slots, added to without a lock: in CPython no other thread runs between the reading and the writing of
-`number += value`, and a lock here would be one that every call of a version shares.
+Plain numbers, which `counting` adds up.
 """
 
 from __future__ import annotations
@@ -10,12 +9,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from models_registry.per_version import MOST, PerVersion
-from models_registry.response_cache import Outcome
 from models_registry.routing import Version
-from predictions.online.recording import Call
-
-#: Sizes of batches that are remembered; what comes beyond is counted under no size.
-MOST_SIZES = 256
 
 
 @dataclass(slots=True)
@@ -25,8 +19,8 @@ class Took:
     count: int = 0
     seconds: float = 0.0
 
-    def add(self, seconds: float) -> None:
-        self.count += 1
+    def add(self, seconds: float, count: int = 1) -> None:
+        self.count += count
         self.seconds += seconds
 
 
@@ -47,29 +41,6 @@ class Statistics:
     sizes: dict[int, Took] = field(default_factory=dict)
     rows: int = 0
     last_at: float = 0.0
-
-    def ran(self, rows: int, seconds: float) -> None:
-        """One run of the model, for one call or several."""
-        self.runs.add(seconds)
-        size = self.sizes.get(rows)
-        if size is None and len(self.sizes) < MOST_SIZES:
-            size = self.sizes.setdefault(rows, Took())
-        if size is not None:
-            size.add(seconds)
-
-    def answered(self, call: Call) -> None:
-        """One call that was answered; its parts are counted as Triton counts them."""
-        total = call.total_s
-        self.success.add(total)
-        self.last_at = call.accepted_at + total
-        self.rows += call.rows
-        if call.answered is not None:
-            (self.hit if call.answered.outcome in (Outcome.HIT, Outcome.COLLAPSED) else self.miss).add(total)
-        if not call.cached:
-            self.queue.add(call.queue_s)
-            self.infer.add(call.inference_s)
-            self.decode.add(max(0.0, total - call.queue_s - call.inference_s - call.encode_s))
-            self.encode.add(call.encode_s)
 
 
 #: By the version's own id: its object is another one after each change of its model.
