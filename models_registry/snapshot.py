@@ -36,6 +36,9 @@ __all__ = ["Principal", "Snapshot", "authenticate", "background", "current", "fi
 #: Seconds between two looks at the registry's revision.
 INTERVAL_S = 0.25
 
+#: Routes that a snapshot remembers.
+_MOST_ROUTES = 10_000
+
 #: Seconds between two writes of `last_used_at`.
 USED_INTERVAL_S = 60.0
 
@@ -44,8 +47,9 @@ USED_INTERVAL_S = 60.0
 class Snapshot:
     """One moment of the registry. `principals` by SHA-256 (hex) of the secret, `entries` by project and name.
 
-    `headers` remembers which principal an `Authorization` header stood for, so that no hash is computed per call;
-    it dies with its snapshot, and with it a revoked key.
+    `headers` remembers which principal an `Authorization` header stood for, so that no hash is computed per call, and
+    `routes` which version a principal (by the identity of its object, kept beside) got for a name; they die with their
+    snapshot, and with them a revoked key and an alias that has moved.
     """
 
     revision: int = -1
@@ -56,6 +60,7 @@ class Snapshot:
     versions: Mapping[UUID, Version] = field(default_factory=dict)
     projects: Mapping[str, Project] = field(default_factory=dict)
     headers: dict[str, Principal] = field(default_factory=dict)
+    routes: dict[tuple[int, str, str | None], tuple[Principal, Route]] = field(default_factory=dict)
 
 
 class Holder:
@@ -319,7 +324,15 @@ def find(principal: Principal, name: str, wanted: str | None = None) -> Route:
 
     Raises `NotFound` (what is not yours does not exist) and `Forbidden` (not on the key's list of models).
     """
-    return routing.choose(entry(principal, name), wanted)
+    routes = current().routes
+    known = routes.get((id(principal), name, wanted))
+    if known is not None and known[0] is principal:
+        return known[1]
+    found = routing.choose(entry(principal, name), wanted)
+    if len(routes) >= _MOST_ROUTES:
+        routes.clear()
+    routes[id(principal), name, wanted] = (principal, found)
+    return found
 
 
 def entry(principal: Principal, name: str) -> Entry:

@@ -30,8 +30,8 @@ def _tail() -> int:
             _random.extend(number & 0x3FFF_FFFF_FFFF_FFFF for number in struct.unpack(f"={_IDS_AT_ONCE}Q", octets))
 
 
-def _made(number: int) -> uuid.UUID:
-    """A UUID of a number that is known to be one: without the checks of its constructor, which take as long as all
+def of_number(number: int) -> uuid.UUID:
+    """The UUID of a number that is known to be one: without the checks of its constructor, which take as long as all
     else that minting does."""
     made = _new(uuid.UUID)
     _set(made, "int", number)
@@ -43,24 +43,38 @@ def of_bytes(octets: bytes) -> uuid.UUID:
     """The id these 16 bytes stand for. Raises `ValueError` for any other number of them."""
     if len(octets) != 16:
         raise ValueError(f"an id has 16 bytes, not {len(octets)}")
-    return _made(int.from_bytes(octets, "big"))
+    return of_number(int.from_bytes(octets, "big"))
 
 
 _new, _set, _UNKNOWN = object.__new__, object.__setattr__, uuid.SafeUUID.unknown
 
 
+def text_of(number: int) -> str:
+    """The same as text, 36 characters."""
+    digits = f"{number:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
 def mint() -> uuid.UUID:
-    """Return a new UUIDv7; within one process every id is greater than the one before.
+    """Return a new UUIDv7; within one process every id is greater than the one before."""
+    return of_number(mint_number())
+
+
+def mint_number() -> int:
+    """The same as a number of 128 bits.
 
     The 12 bits after the version count up within a millisecond (RFC 9562, 6.2, method 1), so that ids
     sort as they were minted even when the clock stands still or steps back.
     """
     global _last
     tail = _tail()
+    now = time.time_ns() // 1_000_000 << 12
     with _lock:
-        _last = max(time.time_ns() // 1_000_000 << 12, _last + 1)
-        stamp = _last
-    return _made((stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0x2 << 62 | tail)
+        _last = stamp = now if now > _last else _last + 1
+    return (stamp >> 12) << 80 | _VERSION_7 | (stamp & 0xFFF) << 64 | _VARIANT | tail
+
+
+_VERSION_7, _VARIANT = 0x7 << 76, 0x2 << 62
 
 
 def time_of(identifier: uuid.UUID) -> datetime:

@@ -22,8 +22,12 @@ FIRST_ROWS = 10
 
 def tensor(name: str, datatype: str, array: np.ndarray[Any, Any], columns: tuple[str, ...] = ()) -> SpooledTensor:
     """An array as the spool keeps it, uncut; BYTES arrays hold str or None."""
-    data = _json(array.ravel().tolist()) if datatype == "BYTES" else array.tobytes()
-    return SpooledTensor(name, datatype, array.shape, data, columns=columns)
+    return SpooledTensor(name, datatype, array.shape, data_of(datatype, array), columns=columns)
+
+
+def data_of(datatype: str, array: np.ndarray[Any, Any]) -> bytes:
+    """All of an array as a `SpooledTensor` holds it."""
+    return _json(array.ravel().tolist()) if datatype == "BYTES" else array.tobytes()
 
 
 def keep_tensors(tensors: Sequence[SpooledTensor], *, limit: int = ONLINE_LIMIT) -> tuple[SpooledTensor, ...]:

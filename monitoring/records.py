@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -170,6 +170,27 @@ class KnownFields(NamedTuple):
 
     def encoded(self) -> bytes:
         return _encoder.encode(self)[1:]
+
+
+#: Bytes as they stand in a frame.
+encode: Callable[[bytes], bytes] = _encoder.encode
+#: A tensor has as many elements as `SpooledTensor` has fields; name, datatype and shape are the first.
+_TENSOR = bytes([0x90 + len(SpooledTensor.__struct_fields__)])
+
+
+def tensors_begun(count: int) -> bytes:
+    """What `count` tensors follow."""
+    return _encoder.encode([None] * count)[:-count] if count else _encoder.encode([])
+
+
+def tensor_head(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
+    """An uncut `SpooledTensor` up to its data."""
+    return _TENSOR + _encoder.encode(name) + _encoder.encode(datatype) + _encoder.encode(shape)
+
+
+def tensor_tail(columns: tuple[str, ...]) -> bytes:
+    """The same from behind its data on."""
+    return _encoder.encode("") + _encoder.encode(columns)
 
 
 def encode_known(identifier: bytes, known: bytes, own: tuple[Any, ...]) -> bytes:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
-from django.conf import settings
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from models_registry import errors, snapshot
+from models_registry.every_call import CURRENT
 from models_registry.principals import Principal
 
 _LOOPBACK = frozenset(["localhost", "127.0.0.1", "[::1]"])
@@ -21,10 +22,10 @@ def check_origin(environ: dict[str, Any]) -> None:
     A browser on this machine reaches loopback for any page it shows; without a key to hold back, the page's
     origin and a rebound host name are all that tells such a request from one the user meant.
     """
-    if not settings.ANONYMOUS_PROJECT:
+    if not CURRENT.anonymous_project:
         return
     host = environ.get("HTTP_HOST", "")
-    if _without_port(host) not in _LOOPBACK:
+    if not _is_loopback(host):
         raise errors.Forbidden("without keys only localhost, 127.0.0.1 and [::1] are answered", field="Host")
     origin = environ.get("HTTP_ORIGIN")
     if origin is not None and origin.partition("://")[2] != host:
@@ -33,9 +34,10 @@ def check_origin(environ: dict[str, Any]) -> None:
         raise errors.Forbidden("a page of another site may not ask here", field="Sec-Fetch-Site")
 
 
-def _without_port(host: str) -> str:
+@lru_cache(1000)
+def _is_loopback(host: str) -> bool:
     name, _, port = host.rpartition(":")
-    return name if port.isdigit() else host
+    return (name if port.isdigit() else host) in _LOOPBACK
 
 
 class KeyAuthentication(BaseAuthentication):

@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable
 
 import msgspec
-from django.conf import settings
 
 from models_registry import errors, snapshot
+from models_registry.every_call import CURRENT
 from models_registry.principals import Principal
 from models_registry.runtime.signature import Tensors
+from monitoring.ids import text_of
 from predictions import places, protection, telling
 from predictions.online import coalescing, counting, recording
 from predictions.online.recording import Call
@@ -59,7 +60,7 @@ def infer(principal: Principal, asked: Asked) -> Answer:
     except errors.DomainError as error:
         counting.refused(error.code)
         raise
-    call = Call(principal, route, accepted_at, started, settings.SERVING, subject=subject)
+    call = Call(principal, route, accepted_at, started, CURRENT.serving, subject=subject)
     try:
         answer = _answer(call, asked)
         recording.keep(call)
@@ -77,7 +78,7 @@ def _answer(call: Call, asked: Asked) -> Answer:
     _predict(call, bound.timeout_s, "no-store" if call.subject else asked.cache_control)
     if call.outputs is None:
         raise errors.UnusableOutput("the model gave no outputs")
-    identifier = str(call.id)
+    identifier = text_of(call.number)
     begun = time.perf_counter()
     headers, content = oip.encode(bound, call.route, identifier, call.outputs)
     if not bound.request.request_id:

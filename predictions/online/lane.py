@@ -7,6 +7,7 @@ have to refuse: such requests are answered by the one code that also answers eve
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
@@ -16,6 +17,7 @@ from django.http.request import split_domain_port, validate_host
 
 from models_registry import errors, snapshot
 from models_registry.api.authentication import check_origin
+from models_registry.every_call import CURRENT
 from predictions.online import counting, inference, names
 
 logger = logging.getLogger(__name__)
@@ -30,17 +32,20 @@ _PREFIX, _VERB = "/v2/models/", "/infer"
 _MOST_PLACES = 10_000
 _LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
+_NUMBER = re.compile(r"[0-9]{1,19}").fullmatch
+
 
 def declared_length(environ: Environ, limit: int) -> int:
     """The body's declared length. Raises `LengthMissing` for a chunked one, `TooLarge` beyond `limit`, unread."""
     if environ.get("HTTP_TRANSFER_ENCODING"):
         raise errors.LengthMissing("the body's length must be declared: send Content-Length, not chunks")
     declared = environ.get("CONTENT_LENGTH") or "0"
-    if not (declared.isascii() and declared.isdigit() and len(declared) < 20):
+    if _NUMBER(declared) is None:
         raise errors.InvalidInput("Content-Length is not a number", field="Content-Length")
-    if int(declared) > limit:
+    length = int(declared)
+    if length > limit:
         raise errors.TooLarge(f"the body is larger than the limit of {limit} bytes")
-    return int(declared)
+    return length
 
 
 class Lane:
@@ -97,7 +102,7 @@ class Lane:
 
     def _infer(self, environ: Environ, place: names.Place) -> inference.Answer:
         try:
-            length = declared_length(environ, settings.SERVING["ONLINE_BODY_LIMIT"])
+            length = declared_length(environ, CURRENT.serving["ONLINE_BODY_LIMIT"])
             check_origin(environ)
             principal = snapshot.authenticate(environ.get("HTTP_AUTHORIZATION"))
         except errors.DomainError as error:

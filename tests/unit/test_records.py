@@ -6,12 +6,13 @@ import json
 import math
 from datetime import UTC, datetime
 
+import msgspec
 import numpy as np
 import pytest
 
 from monitoring import documents, keeping, records
 from monitoring.ids import mint
-from monitoring.records import MAX_VALUES, SpooledCall, Value
+from monitoring.records import MAX_VALUES, SpooledCall, SpooledTensor, Value
 
 FEATURES = ("sepal_length", "sepal_width", "petal_length", "petal_width")
 
@@ -60,6 +61,22 @@ def test_a_call_written_from_its_parts_is_the_same_to_the_octet(fields):
     own = SpooledCall.__struct_fields__[1 + len(known) :]
     parts = (whole.id, records.KnownFields(**known).encoded(), tuple(getattr(whole, name) for name in own))
     assert records.encode_known(*parts) == records.encode_call(whole)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 20])
+def test_tensors_written_from_their_parts_are_the_same_to_the_octet(count):
+    shapes = ((2, 4), (300,), (70_000, 1, 3))
+    tensors = [
+        SpooledTensor(f"t{index}", "FP32", shapes[index % 3], b"x" * (index * 200), columns=("a", "b")[: index % 3])
+        for index in range(count)
+    ]
+    parts = [records.tensors_begun(count)]
+    for one in tensors:
+        head = records.tensor_head(one.name, one.datatype, one.shape)
+        parts += [head, records.encode(one.data), records.tensor_tail(one.columns)]
+    whole = msgspec.msgpack.encode(tensors)
+    assert b"".join(parts) == whole
+    assert msgspec.msgpack.encode(msgspec.Raw(whole)) == whole
 
 
 def test_the_first_instance_is_searchable_by_name():
