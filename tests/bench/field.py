@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from tests.bench.contenders import Contender
@@ -12,6 +12,7 @@ from tests.bench.launched import freeze, thaw
 from tests.bench.works import Work
 
 T = TypeVar("T")
+Name = TypeVar("Name", bound=Hashable)
 #: What a server that was just woken gets for what its timers have missed.
 SETTLE_S = 0.3
 
@@ -68,9 +69,9 @@ class Field:
         return {contender.name: contender.facts() for contender in self._wanted}
 
 
-def interleaved(rounds: int, work: Sequence[tuple[str, Callable[[], T]]]) -> dict[str, list[T]]:
+def interleaved(rounds: int, work: Sequence[tuple[Name, Callable[[], T]]]) -> dict[Name, list[T]]:
     """Each round does every piece once, in turn from another start; what each gave, by name."""
-    found: dict[str, list[T]] = {name: [] for name, _ in work}
+    found: dict[Name, list[T]] = {name: [] for name, _ in work}
     for turn in range(rounds):
         begin = turn % len(work) if work else 0
         for name, measure in [*work[begin:], *work[:begin]]:

@@ -1,4 +1,4 @@
-"""What registering many models costs: 1 registered, 50, and 1,000 with the same 50 in use; memory bounded meanwhile.
+"""What many registered models cost and many in use: 1 and 50 used, of as many and of 1,000; memory bounded meanwhile.
 
 `python -m tests.bench.growth` prints it; `run` gives the section. The servers stand on one core and wrk on another, one
 server at a time while the others are frozen. `python -m tests.bench.growth seed COUNT` registers models in `DATA_DIR`.
@@ -12,13 +12,14 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 from tests.bench import works
 from tests.bench.closed_loop import Load, parsed
-from tests.bench.field import interleaved
+from tests.bench.field import SETTLE_S, interleaved
 from tests.bench.figures import loads_row
 from tests.bench.launched import freeze, thaw
 from tests.bench.machine import CLIENT_CORE, SERVER_CORE, WORKSHOP, on_core
@@ -27,8 +28,9 @@ from tests.bench.plan import Plan, from_environment
 from tests.bench.works import IRIS, model_file
 from tests.running import ROOT, Server, clean_environment, prepared_folder
 
-#: Models registered, and how many of them are called.
-SIZES = ((1, 1), (50, 50), (1_000, 50))
+#: Models registered, and how many of them are called. Between the first and the last lie two steps: more registered,
+#: and more in use, whose sessions and counters no longer fit into the core's own cache.
+SIZES = ((1, 1), (1_000, 1), (50, 50), (1_000, 50))
 #: Room for so many of them, which is fewer than are registered and more than are called.
 ROOM = 100
 CONNECTIONS = 16
@@ -51,7 +53,7 @@ end
 
 
 class Grown:
-    """One of our servers with so many registered models."""
+    """One of our servers with so many registered models, at most `used` of them called before the end."""
 
     def __init__(self, registered: int, used: int) -> None:
         self.registered, self.used = registered, used
@@ -74,14 +76,14 @@ class Grown:
             status, answer = self.server.post(f"/v2/models/grown-{number}/infer", _document())
             assert (status, answer["model_name"]) == (200, f"grown-{number}"), answer
 
-    def measure(self, seconds: float) -> Load:
-        """wrk on the models in use, one after the other."""
+    def measure(self, used: int, seconds: float) -> Load:
+        """wrk on so many models, one after the other."""
         folder = WORKSHOP / "wrk"
         folder.mkdir(parents=True, exist_ok=True)
         body, script = folder / "grown", folder / "grown.lua"
         body.write_text(json.dumps(_document()))
         key = json.dumps(f"Bearer {self.server.key}")
-        script.write_text(_SCRIPT % {"body": json.dumps(str(body)), "used": self.used, "key": key})
+        script.write_text(_SCRIPT % {"body": json.dumps(str(body)), "used": used, "key": key})
         command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "-s", str(script), self.server.url]
         done = subprocess.run(on_core(CLIENT_CORE, command), capture_output=True, text=True, check=True, timeout=120)
         return parsed(done.stdout)
@@ -103,28 +105,21 @@ def run(plan: Plan) -> dict[str, Any]:
     """The section: one row per size, and what the largest one's memory did when every model was called."""
     works.make()
     with ExitStack() as stack:
-        servers = []
-        for registered, used in SIZES:
-            grown = Grown(registered, used)
-            ready_s = grown.start()
+        servers, ready_s = {}, {}
+        for registered in sorted({registered for registered, _ in SIZES}):
+            grown = Grown(registered, max(used for size, used in SIZES if size == registered))
+            ready_s[registered] = round(grown.start(), 1)
             stack.callback(grown.server.stop)
             stack.callback(thaw, grown.server.supervisor)
-            servers.append((grown, ready_s))
-        found = interleaved(
-            plan.rounds,
-            [(str(one.registered), partial(_alone, servers, one, plan.seconds)) for one, _ in servers],
-        )
+            servers[registered] = grown
+        pieces = [(size, partial(_alone, servers, *size, plan.seconds)) for size in SIZES]
+        found = interleaved(plan.rounds, pieces)
+        memory = {registered: _woken(grown) for registered, grown in servers.items()}
         rows = [
-            loads_row(
-                found[str(grown.registered)],
-                registered=grown.registered,
-                used=grown.used,
-                ready_s=round(ready_s, 1),
-                memory=_woken(grown),
-            )
-            for grown, ready_s in servers
+            loads_row(loads, registered=registered, used=used, ready_s=ready_s[registered], memory=memory[registered])
+            for (registered, used), loads in found.items()
         ]
-        largest = servers[-1][0]
+        largest = servers[SIZES[-1][0]]
         began = time.monotonic()
         for _ in range(2):
             largest.call_each(largest.registered)
@@ -132,11 +127,11 @@ def run(plan: Plan) -> dict[str, Any]:
     return {"rounds": plan.rounds, "room": ROOM, "rows": rows, "every_model_called": every, "slower": _slower(found)}
 
 
-def _alone(servers: list[tuple[Grown, float]], chosen: Grown, seconds: float) -> Load:
-    for grown, _ in servers:
-        (thaw if grown is chosen else freeze)(grown.server.supervisor)
-    time.sleep(0.3)
-    return chosen.measure(seconds)
+def _alone(servers: Mapping[int, Grown], registered: int, used: int, seconds: float) -> Load:
+    for grown in servers.values():
+        (thaw if grown.registered == registered else freeze)(grown.server.supervisor)
+    time.sleep(SETTLE_S)
+    return servers[registered].measure(used, seconds)
 
 
 def _woken(grown: Grown) -> dict[str, float]:
@@ -144,9 +139,9 @@ def _woken(grown: Grown) -> dict[str, float]:
     return grown.memory()
 
 
-def _slower(found: dict[str, list[Load]]) -> dict[str, float]:
+def _slower(found: Mapping[tuple[int, int], list[Load]]) -> dict[str, float]:
     """Per cent by which the median of the rounds' ratios is slower with all registered than with the fewest."""
-    few, many = found[str(SIZES[0][0])], found[str(SIZES[-1][0])]
+    few, many = found[SIZES[0]], found[SIZES[-1]]
 
     def per_cent(figure: str) -> float:
         ratios: list[float] = [

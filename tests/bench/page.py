@@ -38,6 +38,8 @@ def text(folder: Path) -> str:
         *_online(found),
         *_latency(found),
         *_queued(found),
+        *_processes(found.get("processes", {})),
+        *_grown(found.get("growth", {})),
         *searches(found),
         *scale_page.text(found.get("scale", {})),
         *_pictures(folder),
@@ -188,6 +190,39 @@ def _queued(found: Measured) -> Iterator[str]:
         ]
     if len(lines) > 4:
         yield "\n".join(lines)
+
+
+def _processes(document: Mapping[str, Any]) -> Iterator[str]:
+    if not document:
+        return
+    lines = [
+        f"**Server processes, each on a core of its own** (a model of {document['p50_of_one_call_ms']:.3g} ms; "
+        f"{document['switched']})",
+        "",
+        "| server | answered/s | p50 ms | p99 ms | refused |\n|---|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {row['contender']} | {charts.shown(row['rate'])} | {row['p50_ms']:.3g} | {row['p99_ms']:.3g} | "
+        f"{row['refused'] + row['broken']} |"
+        for row in document["rows"]
+    ]
+    yield "\n".join(lines)
+
+
+def _grown(document: Mapping[str, Any]) -> Iterator[str]:
+    if not document:
+        return
+    lines = [
+        f"**Registered models, and how many of them are called in turn** (room for {document['room']} in memory)",
+        "",
+        "| registered | called | answered/s | p50 ms | p99 ms | refused |\n|---:|---:|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {row['registered']:,} | {row['used']} | {charts.shown(row['rate'])} | {row['p50_ms']:.3g} | "
+        f"{row['p99_ms']:.3g} | {row['refused'] + row['broken']} |"
+        for row in document["rows"]
+    ]
+    yield "\n".join(lines)
 
 
 def searches(found: Measured) -> Iterator[str]:

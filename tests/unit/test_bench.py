@@ -148,6 +148,17 @@ def test_the_chapter_tells_what_was_measured_and_what_is_missing(tmp_path: Path)
     assert json.loads((tmp_path / "online.json").read_text())["machine"]["cores"] >= 1
 
 
+def test_more_models_registered_and_more_in_use_are_told_apart(tmp_path: Path) -> None:
+    load = {"p50_ms": 1.0, "p99_ms": 2.0, "refused": 3, "broken": 0}
+    sizes = {(1, 1): 100.0, (1000, 1): 99.0, (50, 50): 80.0, (1000, 50): 72.0}
+    rows = [{"registered": one, "used": used, "rate": rate} | load for (one, used), rate in sizes.items()]
+    figures.write(tmp_path, "growth", {"room": 100, "rows": rows}, took_s=1)
+    text = page.text(tmp_path)
+    assert "| 1,000 | 50 | 72 | 1 | 2 | 3 |" in text
+    assert "| slower with 1,000 registered models, 50 in use | ≤ 15 % | 28 % | **not reached**, 87 % over |" in text
+    assert "| slower with 1,000 registered models than with 50, the same 50 in use | ≤ 15 % | 10 % | reached |" in text
+
+
 def test_readme_shows_the_kept_figures() -> None:
     assert page.written(page.README.read_text()) == page.text(plan.KEPT)
 
