@@ -48,16 +48,16 @@ class Shifts:
         return len(self._resting)
 
     def begin(self) -> None:
+        # The lock is only for what changes who rests. Written before `is_watched` is read, as `watch` does it the other
+        # way round: so one of the two sees the other.
         thread = get_ident()
-        with self._lock:
-            if thread not in self._known:
+        self._calls[thread] = self._look
+        if thread not in self._known:
+            with self._lock:
                 self._known.add(thread)
                 self._awake += 1
-            self._calls[thread] = self._look
-            if self.is_watched or not self._is_worth_watching():
-                return
-            self.is_watched = True
-        self._bell.release()
+        if not self.is_watched and self._is_worth_watching():
+            self._call_watch()
 
     def wait(self) -> None:
         """This thread waits for another call: somebody goes on in its place at once. No call of a server: nothing."""
@@ -72,10 +72,13 @@ class Shifts:
 
     def end(self, *, may_rest: bool = True) -> None:
         """The answer has been sent, or the thread must not rest. Returns when it may take the next call."""
-        with self._lock:
-            if self._calls.pop(get_ident()) == _SAID:
+        if self._calls.pop(get_ident()) == _SAID:
+            with self._lock:
                 self._waiting -= 1
-            if not may_rest or self._awake <= self.moving + self._waiting:
+        if not may_rest or self._awake <= self.moving + self._waiting:
+            return
+        with self._lock:
+            if self._awake <= self.moving + self._waiting:
                 return
             self._awake -= 1
             called = threading.Lock()
@@ -91,16 +94,16 @@ class Shifts:
             calm = 0 if self.look() else calm + 1
             if calm < CALM_LOOKS:
                 continue
-            with self._lock:
-                self.is_watched = self._is_worth_watching()
-            if not self.is_watched:
+            self.is_watched = False
+            if not self._is_worth_watching():
                 self._bell.acquire()
+            self.is_watched = True
             calm = 0
 
     def look(self) -> bool:
         """Let threads go on in place of those that wait; whether there was reason to look."""
         with self._lock:
-            self._waiting = sum(begun < self._look for begun in self._calls.values())
+            self._waiting = sum(begun < self._look for begun in list(self._calls.values()))
             self._look += 1
             wanted = self.moving + self._waiting - self._awake
             if self._waiting >= self._awake:
@@ -109,6 +112,13 @@ class Shifts:
             for _ in range(min(wanted, len(self._resting))):
                 self._wake()
             return self._is_worth_watching()
+
+    def _call_watch(self) -> None:
+        with self._lock:
+            if self.is_watched:
+                return
+            self.is_watched = True
+        self._bell.release()
 
     def _wake(self) -> None:
         self._awake += 1

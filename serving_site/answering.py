@@ -41,26 +41,23 @@ class _Answer:
 
 def in_shifts(application: Application, *_: Any) -> Callable[[Any, dict[str, Any]], None]:
     """In place of Granian's own wrapper: an answer is sent, then its thread rests, which no hook of WSGI allows."""
+    begin, end = SHIFTS.begin, SHIFTS.end
     threading.Thread(target=SHIFTS.watch, name="shifts", daemon=True).start()
 
     def answer(protocol: Any, scope: dict[str, Any]) -> None:
-        SHIFTS.begin()
+        begin()
         is_sent = False
+        scope.update(_SERVER)
+        said = _Answer()
         try:
-            _answer(application, protocol, scope)
+            body = application(scope, said)
+            if isinstance(body, list):
+                protocol.response_bytes(said.status, said.headers, body[0] if len(body) == 1 else b"".join(body))
+            else:
+                protocol.response_iter(said.status, said.headers, ResponseIterWrap(body))  # type: ignore[no-untyped-call]
             is_sent = True
         finally:
             # Granian answers for what has raised, but only once this has returned.
-            SHIFTS.end(may_rest=is_sent)
+            end(may_rest=is_sent)
 
     return answer
-
-
-def _answer(application: Application, protocol: Any, scope: dict[str, Any]) -> None:
-    scope.update(_SERVER)
-    said = _Answer()
-    body = application(scope, said)
-    if isinstance(body, list):
-        protocol.response_bytes(said.status, said.headers, body[0] if len(body) == 1 else b"".join(body))
-    else:
-        protocol.response_iter(said.status, said.headers, ResponseIterWrap(body))  # type: ignore[no-untyped-call]

@@ -122,31 +122,38 @@ _queued_lane = QueuedLane(bounded_django, render_error=partial(render, path="/v1
 _lane = Lane(_queued_lane, render_error=render)
 
 
-def _is_traced(environ: Environ) -> bool:
+def _is_traced(environ: Environ, path: str) -> bool:
     """Requests that bring ids, queued ones, which go on elsewhere, and all of them where spans are made."""
-    return (
-        "HTTP_TRACEPARENT" in environ
-        or "HTTP_X_REQUEST_ID" in environ
-        or environ["PATH_INFO"].startswith("/v1/")
-        or tracing.is_on()
-    )
+    return "HTTP_TRACEPARENT" in environ or "HTTP_X_REQUEST_ID" in environ or path.startswith("/v1/") or tracing.is_on()
 
 
-def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Every request of the site."""
-    if environ["PATH_INFO"] in LIVE_PATHS and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+def _known(environ: Environ, start_response: StartResponse) -> Iterable[bytes] | None:
+    """The answer of a page that is asked often and by address, where nobody has to be asked for it."""
+    if environ["PATH_INFO"] in LIVE_PATHS:
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return None
         start_response("200 OK", _LIVE_HEADERS)
         return [_LIVE if environ["REQUEST_METHOD"] == "GET" else b""]
     if environ["PATH_INFO"] == READY_PATH and leaving.is_leaving():
         start_response("503 Service Unavailable", _LEAVING_HEADERS)
         return [_LEAVING]
-    if environ["PATH_INFO"] in ASKED_BY_ADDRESS and _OWN_NAME:
+    if _OWN_NAME:
         environ["HTTP_HOST"] = _OWN_NAME
+    return None
+
+
+def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Every request of the site."""
+    path = environ["PATH_INFO"]
+    if path in LIVE_PATHS or path in ASKED_BY_ADDRESS:
+        known = _known(environ, start_response)
+        if known is not None:
+            return known
     thread = get_ident()
     draining.enter(thread)
     body = environ["wsgi.input"] = draining.Body(environ["wsgi.input"])
     try:
-        if not _is_traced(environ):
+        if not _is_traced(environ, path):
             return _lane(environ, start_response)
         with tracing.request(environ, start_response) as answer:
             return _lane(environ, answer)

@@ -112,8 +112,8 @@ class OnnxPredictor:
         missing += [name for name, _, element in self._inputs if element is None]
         if missing or len(elements) != len(self._inputs):
             raise errors.ModelRaised(f"the graph does not fit the signature: {', '.join(missing) or list(elements)}")
-        self._outputs = [(spec, graph[spec.name]) for spec in signature.outputs]
-        self._output_names = [name for _, name in self._outputs]
+        self._outputs = [(spec, spec.name, len(spec.shape)) for spec in signature.outputs]
+        self._output_names = [graph[spec.name] for spec in signature.outputs]
 
     def predict(self, inputs: Tensors, *, timeout: float) -> Tensors:
         feed = {}
@@ -135,7 +135,11 @@ class OnnxPredictor:
             raise errors.ModelRaised(first_line(error)) from error
         finally:
             del runs[options]
-        return {spec.name: _shaped(value, spec, rows) for (spec, _), value in zip(self._outputs, values, strict=True)}
+        outputs = {}
+        for (spec, name, rank), value in zip(self._outputs, values, strict=True):
+            fits = type(value) is np.ndarray and value.ndim == rank and len(value) == rows
+            outputs[name] = value if fits else _shaped(value, spec, rows)
+        return outputs
 
     def memory_bytes(self) -> int:
         """An estimate: the parsed graph and its prepared kernels take about three times the file."""

@@ -26,7 +26,7 @@ MOST_SIZES = 256
 class _Answered(msgspec.Struct, gc=False):
     """One answered call. Times are seconds, `at` is seconds since the epoch; `outcome` is its cache's."""
 
-    version: Statistics
+    version: Version
     total: float
     queue: float
     inference: float
@@ -39,23 +39,22 @@ class _Answered(msgspec.Struct, gc=False):
 class _Run(msgspec.Struct, gc=False):
     """One run of a model, for one call or several."""
 
-    version: Statistics
+    version: Version
     rows: int
     seconds: float
 
 
 def answered(call: Call) -> None:
-    total, outcome = call.total_s, None
+    version, total, outcome = call.route.version, call.total_s, None
     if call.answered is not None:
-        outcome, version = call.answered.outcome, call.route.version
+        outcome = call.answered.outcome
         metrics.count(metrics.CACHE_REQUESTS, (version.project, version.model, str(version.number), outcome))
-    found = statistics.of(call.route.version)
     at = call.accepted_at + total
-    _answered.note(_Answered(found, total, call.queue_s, call.inference_s, call.encode_s, call.rows, at, outcome))
+    _answered.note(_Answered(version, total, call.queue_s, call.inference_s, call.encode_s, call.rows, at, outcome))
 
 
 def ran(version: Version, rows: int, seconds: float) -> None:
-    _runs.note(_Run(statistics.of(version), rows, seconds))
+    _runs.note(_Run(version, rows, seconds))
 
 
 def failed(call: Call, code: str) -> None:
@@ -92,7 +91,7 @@ def _add_answered(calls: list[_Answered]) -> None:
     for call in calls:
         by_version[id(call.version)].append(call)
     for found in by_version.values():
-        _add_of_version(found[0].version, found)
+        _add_of_version(statistics.of(found[0].version), found)
 
 
 def _add_of_version(version: Statistics, calls: Sequence[_Answered]) -> None:
@@ -121,7 +120,7 @@ def _add_runs(runs: list[_Run]) -> None:
     for run in runs:
         by_size[id(run.version), run.rows].append(run)
     for (_, rows), found in by_size.items():
-        version, seconds = found[0].version, sum(run.seconds for run in found)
+        version, seconds = statistics.of(found[0].version), sum(run.seconds for run in found)
         version.runs.add(seconds, len(found))
         if rows in version.sizes or len(version.sizes) < MOST_SIZES:
             version.sizes.setdefault(rows, Took()).add(seconds, len(found))

@@ -132,47 +132,37 @@ def _kept(side: str, form: _Side, tensors: Tensors | None, guard: Guard | None) 
 _MOST_SHAPES = 1000
 
 
-class _Encoded:
-    """A tensor of one version in MessagePack: what is the same for each call of this shape, and what differs."""
-
-    __slots__ = ("_field", "_heads", "datatype", "name", "tail")
-
-    def __init__(self, field: _Field) -> None:
-        self._field = field
-        self._heads: dict[tuple[int, ...], bytes] = {}
-        self.name, self.datatype, columns = field
-        self.tail = records.tensor_tail(columns)
-
-    def head(self, shape: tuple[int, ...]) -> bytes:
-        found = self._heads.get(shape)
-        if found is None:
-            if len(self._heads) >= _MOST_SHAPES:
-                self._heads.clear()
-            found = self._heads[shape] = records.tensor_head(self.name, self.datatype, shape)
-        return found
-
-
 class _Side:
     """The inputs, or the outputs, of one version. `fields` are its tensors."""
 
-    __slots__ = ("_begun", "_tensors", "fields")
+    __slots__ = ("_begun", "_heads", "_tails", "fields")
 
     def __init__(self, fields: Sequence[_Field]) -> None:
         self.fields = fields
-        self._tensors = [_Encoded(field) for field in fields]
         self._begun = records.tensors_begun(len(fields))
+        self._tails = [records.tensor_tail(field.columns) for field in fields]
+        #: What stands before a tensor's data, by its name and shape.
+        self._heads: dict[tuple[str, tuple[int, ...]], bytes] = {}
 
     def encoded(self, tensors: Tensors) -> msgspec.Raw | None:
         """What `keeping` would keep, encoded in a third of the time; None where something is missing or too large."""
         parts, size = [self._begun], 0
-        for field in self._tensors:
-            array = tensors.get(field.name)
+        for field, tail in zip(self.fields, self._tails, strict=True):
+            name, datatype, _ = field
+            array = tensors.get(name)
             if array is None:
                 return None
-            data = keeping.data_of(field.datatype, array)
+            data = keeping.data_of(datatype, array) if datatype == "BYTES" else array.tobytes()
             size += len(data)
-            parts += (field.head(array.shape), records.encode(data), field.tail)
+            head = self._heads.get((name, array.shape)) or self._head(field, array.shape)
+            parts += (head, records.encode(data), tail)
         return msgspec.Raw(b"".join(parts)) if size <= keeping.ONLINE_LIMIT else None
+
+    def _head(self, field: _Field, shape: tuple[int, ...]) -> bytes:
+        if len(self._heads) >= _MOST_SHAPES:
+            self._heads.clear()
+        head = self._heads[field.name, shape] = records.tensor_head(field.name, field.datatype, shape)
+        return head
 
 
 #: Reasons of a route that are remembered for each version.

@@ -20,7 +20,7 @@ from models_registry.runtime import floats, tensors
 from models_registry.runtime.signature import Signature, Tensors, TensorSpec
 from predictions.protocols import oip_forms, oip_inputs, oip_quick, strict_json
 from predictions.protocols.inference import InferenceRequest
-from predictions.protocols.oip_forms import Wanted
+from predictions.protocols.oip_forms import Form, Wanted
 
 EXTENSIONS = ("binary_tensor_data", "classification", "model_repository", "statistics", "model_configuration")
 
@@ -51,11 +51,13 @@ _LONGEST_HEAD, _MOST_HEADS = 2048, 256
 
 
 class Bound(msgspec.Struct, frozen=True):
-    """A request that fits a version: its tensors, the outputs wanted, and the request's own limit in seconds."""
+    """A request that fits a version: its tensors, the outputs wanted, and the request's own limit in seconds. `form`
+    is the version's where all of its outputs are wanted as JSON."""
 
     request: InferenceRequest
     wanted: tuple[Wanted, ...]
     timeout_s: float | None = None
+    form: Form | None = None
 
 
 def read(body: bytes, version: Version, *, row_limit: int) -> Bound | None:
@@ -68,7 +70,7 @@ def read(body: bytes, version: Version, *, row_limit: int) -> Bound | None:
         return None
     identifier, array = found
     request = InferenceRequest({form.quick.name: array}, len(array), form.names, identifier)
-    return Bound(request, form.wanted)
+    return Bound(request, form.wanted, None, form)
 
 
 def parse(body: bytes, header_length: str | None = None) -> Envelope:
@@ -230,9 +232,8 @@ def check_outputs(outputs: Tensors, signature: Signature, *, rows: int, limit: i
 
 def encode(bound: Bound, route: Route, identifier: str, outputs: Tensors) -> tuple[list[tuple[str, str]], bytes]:
     """Protocol headers and body of the answer. The id is the request's own, or the prediction's."""
-    form = oip_forms.of(route.version)
-    if bound.wanted is form.wanted:
-        return list(JSON_HEADERS), oip_forms.answer(form, bound.request.request_id or identifier, outputs)
+    if bound.form is not None:
+        return list(JSON_HEADERS), oip_forms.answer(bound.form, bound.request.request_id or identifier, outputs)
     signature = route.version.signature
     specs = {spec.name: spec for spec in signature.outputs}
     described: list[dict[str, Any]] = []
