@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from granian.wsgi import ResponseIterWrap
 
+from predictions import later
 from predictions.shifts import SHIFTS
+from serving_site import draining
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -39,6 +42,22 @@ class _Answer:
         self.headers = headers
 
 
+class _Later:
+    """An answer that is sent after its call has returned. Until then the request runs, as `draining` counts it."""
+
+    __slots__ = ("_protocol",)
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol = protocol
+        draining.enter(id(self))
+
+    def __call__(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        try:
+            self._protocol.response_bytes(status, headers, body)
+        finally:
+            draining.leave(id(self))
+
+
 def in_shifts(application: Application, *_: Any) -> Callable[[Any, dict[str, Any]], None]:
     """In place of Granian's own wrapper: an answer is sent, then its thread rests, which no hook of WSGI allows."""
     begin, end = SHIFTS.begin, SHIFTS.end
@@ -48,10 +67,13 @@ def in_shifts(application: Application, *_: Any) -> Callable[[Any, dict[str, Any
         begin()
         is_sent = False
         scope.update(_SERVER)
+        scope[later.OFFER] = partial(_Later, protocol)
         said = _Answer()
         try:
             body = application(scope, said)
-            if isinstance(body, list):
+            if body is later.LATER:
+                pass
+            elif isinstance(body, list):
                 protocol.response_bytes(said.status, said.headers, body[0] if len(body) == 1 else b"".join(body))
             else:
                 protocol.response_iter(said.status, said.headers, ResponseIterWrap(body))  # type: ignore[no-untyped-call]

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 from django.core.handlers.wsgi import WSGIHandler
 
+from predictions import later
+
 
 def call(
-    application: Any, path: str, body: bytes, headers: Mapping[str, str], *, method: str = "POST"
+    application: Any,
+    path: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    method: str = "POST",
+    more: Mapping[str, Any] | None = None,
 ) -> tuple[int, dict[str, str], bytes]:
-    """One request through a WSGI callable, as a server calls it."""
+    """One request through a WSGI callable, as a server calls it; `more` goes into its environment."""
     path, _, query = path.partition("?")
     environ = {
         "REQUEST_METHOD": method,
@@ -32,6 +41,7 @@ def call(
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
+        **(more or {}),
     }
     for name, value in headers.items():
         key = name.upper().replace("-", "_")
@@ -43,6 +53,30 @@ def call(
         parts.close()
     status, given = told[0]
     return int(status.split()[0]), {name.lower(): value for name, value in given}, content
+
+
+def call_later(
+    application: Any, path: str, body: bytes, headers: Mapping[str, str], *, method: str = "POST"
+) -> tuple[bool, int, dict[str, str], bytes]:
+    """The same by a server that can answer after the call has returned; first, whether it was asked to."""
+    told: list[tuple[int, dict[str, str], bytes]] = []
+    sent = threading.Event()
+
+    def send(status: int, given: list[tuple[str, str]], content: bytes) -> None:
+        told.append((status, {name.lower(): value for name, value in given}, content))
+        sent.set()
+
+    def taken(environ: Any, start_response: Any) -> Any:
+        body = application(environ, start_response)
+        if body is not later.LATER:
+            return body
+        assert sent.wait(10), "nothing was sent"
+        start_response("599 Sent Later", [])
+        return []
+
+    found = call(taken, path, body, headers, method=method, more={later.OFFER: lambda: send})
+    assert len(told) == (found[0] == 599), "sent once by one of the two ways"
+    return (True, *told[0]) if told else (False, *found)
 
 
 def lane() -> Any:

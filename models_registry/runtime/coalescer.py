@@ -7,25 +7,34 @@ others longer than one run, and a caller that gave up is skipped.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from models_registry import errors
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class _Waiting(Generic[T, R]):
-    """One caller's item. `wake` is a lock held until there is something for the caller to do."""
+    """One caller's item. `wake` is a lock held until there is something for the caller to do. A caller that went on has
+    left `then`, which is told what came of it, at `until` (monotonic) at the latest."""
 
-    __slots__ = ("done", "gave_up", "item", "leads", "outcome", "size", "wake")
+    __slots__ = ("done", "gave_up", "item", "leads", "outcome", "size", "then", "until", "wake")
 
-    def __init__(self, item: T, size: int) -> None:
+    def __init__(
+        self, item: T, size: int, then: Callable[[R | BaseException], None] | None = None, until: float = 0.0
+    ) -> None:
         self.item = item
+        self.then = then
+        self.until = until
         self.size = size
         self.outcome: R | BaseException | None = None
         self.done = False
@@ -147,11 +156,38 @@ class Coalescer(Generic[T, R]):
 
 class ThreadedCoalescer(Coalescer[T, R]):
     """A coalescer whose work a thread of its own does, so that no caller waits longer than it said: for work that may
-    hang. While it hangs, callers gather and give up, and are skipped afterwards.
+    hang. While it hangs, callers gather and give up, and are skipped afterwards. Callers need not wait at all (`hand`).
     """
 
     def submit(self, item: T, size: int = 0, timeout: float = 30.0) -> R:
         waiting: _Waiting[T, R] = _Waiting(item, size)
+        self._enqueue(waiting)
+        if not self._wait(waiting, timeout):
+            raise TimeoutError(f"{self.name}: no answer within {timeout:g} s")
+        if isinstance(waiting.outcome, BaseException):
+            raise waiting.outcome
+        return waiting.outcome  # type: ignore[return-value]
+
+    def hand(self, item: T, then: Callable[[R | BaseException], None], *, size: int = 0, timeout: float = 30.0) -> None:
+        """Return at once; `then` is told the outcome or the exception, once, in the thread that works, where it must
+        neither wait nor raise. `TimeoutError` comes from `give_up_late`, which somebody has to call every now and then.
+
+        Raises `Unavailable` when too many wait already; `then` is told nothing then.
+        """
+        self._enqueue(_Waiting(item, size, then, time.monotonic() + timeout))
+
+    def give_up_late(self) -> None:
+        """Tell those that were handed over and have waited for too long."""
+        now = time.monotonic()
+        with self._lock:
+            given = [*self._batch, *self._queue]
+            late = [one for one in given if one.then and one.until <= now and not (one.done or one.gave_up)]
+            for one in late:
+                one.gave_up = True
+        for one in late:
+            self._tell(one, TimeoutError(f"{self.name}: no answer in time"))
+
+    def _enqueue(self, waiting: _Waiting[T, R]) -> None:
         with self._lock:
             if len(self._queue) >= self._max_waiting:
                 raise errors.Unavailable(f"{self.name}: too many callers wait", retry_after=1)
@@ -159,11 +195,6 @@ class ThreadedCoalescer(Coalescer[T, R]):
             is_first, self._running = not self._running, True
         if is_first:
             self._begin()
-        if not self._wait(waiting, timeout):
-            raise TimeoutError(f"{self.name}: no answer within {timeout:g} s")
-        if isinstance(waiting.outcome, BaseException):
-            raise waiting.outcome
-        return waiting.outcome  # type: ignore[return-value]
 
     def _begin(self) -> None:
         """Wake the thread; it is made by the first caller of a process."""
@@ -172,6 +203,7 @@ class ThreadedCoalescer(Coalescer[T, R]):
             threading.Thread(target=self._work_off, args=(self._some,), name=self.name, daemon=True).start()
         self._some.release()
 
+    _batch: Sequence[_Waiting[T, R]] = ()
     _owner = 0
     _some = threading.Semaphore(0)
 
@@ -191,9 +223,21 @@ class ThreadedCoalescer(Coalescer[T, R]):
             return None
 
     def _run_for(self, batch: list[_Waiting[T, R]]) -> None:
+        self._batch = batch
         outcomes = self._outcomes(batch)
         with self._lock:
             for one, outcome in zip(batch, outcomes, strict=True):
                 one.outcome, one.done = outcome, True
-        for one in batch:
-            one.wake.release()
+            self._batch = ()
+        for one, outcome in zip(batch, outcomes, strict=True):
+            if one.then is None:
+                one.wake.release()
+            elif not one.gave_up:
+                self._tell(one, outcome)
+
+    def _tell(self, waiting: _Waiting[T, R], outcome: R | BaseException) -> None:
+        try:
+            if waiting.then is not None:
+                waiting.then(outcome)
+        except Exception:
+            logger.exception("%s: an outcome was told in vain", self.name, extra={"action": "background_failed"})

@@ -18,7 +18,7 @@ def background(role: Role) -> list[Background]:
     from monitoring import recorder
     from monitoring.background import Ticker
     from monitoring.courtesy import TowardsCalls, TowardsOthers
-    from predictions.queued import backlog, keeper, nudges, waiting
+    from predictions.queued import backlog, keeper, nudges, submission, waiting
     from predictions.queued.admission import GATE, SAMPLE_EVERY_S
     from predictions.queued.leases import LeaseKeeper
 
@@ -27,6 +27,7 @@ def background(role: Role) -> list[Background]:
         return [
             nudges.PUBLISHER,
             *waiting.WAKE_UPS.background(),
+            *submission.background(),
             Ticker("waiters", waiting.ASK_EVERY_S, waiting.WAITERS.ask),
             Ticker("admission", SAMPLE_EVERY_S, GATE.sample),
         ]

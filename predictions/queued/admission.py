@@ -88,11 +88,11 @@ class Gate:
                 retry_after=_retry_after(waiting - int(deadline_s * sample.rate), sample.rate),
             )
 
-    def count(self, version: Version) -> None:
-        """One prediction of this version was accepted here."""
+    def count(self, project_id: int, model: str) -> None:
+        """One prediction of this model was accepted here."""
         with self._lock:
             self.accepted += 1
-            self._since[version.project_id, version.model] += 1
+            self._since[project_id, model] += 1
 
     def sample(self) -> None:
         """Count what is open now, and measure how fast predictions end."""

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 from uuid import UUID
 
 import orjson
@@ -54,9 +54,32 @@ class Answer:
     body: bytes
 
 
-def accept(principal: Principal, environ: Mapping[str, Any], read: Read, *, model: str | None = None) -> Answer:
+#: Told an answer, or what to answer for, from any thread.
+Finish = Callable[[Answer | Exception], None]
+
+
+@overload
+def accept(principal: Principal, environ: Mapping[str, Any], read: Read, *, model: str | None = None) -> Answer: ...
+@overload
+def accept(
+    principal: Principal,
+    environ: Mapping[str, Any],
+    read: Read,
+    *,
+    model: str | None = None,
+    take: Callable[[], Finish] | None,
+) -> Answer | None: ...
+def accept(
+    principal: Principal,
+    environ: Mapping[str, Any],
+    read: Read,
+    *,
+    model: str | None = None,
+    take: Callable[[], Finish] | None = None,
+) -> Answer | None:
     """Accept one prediction, of `model` when the path names it, and answer as the request's headers ask for.
 
+    None when the answer is told later to what `take` returned, so that no thread waits for the commit.
     Raises a `DomainError`; `DatabaseError` where what was accepted before cannot be read.
     """
     began = time.monotonic()
@@ -76,6 +99,9 @@ def accept(principal: Principal, environ: Mapping[str, Any], read: Read, *, mode
         subject=protection.subject_of(environ.get("HTTP_X_SUBJECT_ID", ""), principal),
     )
     base, identifier = bodies.base_of(environ), mint()
+    if manner.wait_s is None and take is not None and submission.can_hand(asked):
+        _hand(asked, take(), base, identifier, limit_s)
+        return None
     if manner.wait_s is None:
         accepted, draft = submission.submit(asked, identifier=identifier, timeout=limit_s)
         return _accepted(asked, base, accepted, draft)
@@ -85,6 +111,25 @@ def accept(principal: Principal, environ: Mapping[str, Any], read: Read, *, mode
         if waiter is None or not _wait(waiter, accepted, principal, until):
             return _accepted(asked, base, accepted, draft)
     return _shown(find(principal, accepted.id), base, accepted)
+
+
+def _hand(asked: submission.Asked, finish: Finish, base: str, identifier: UUID, timeout: float) -> None:
+    """`finish` is told the answer or what went wrong, once, whatever happens."""
+
+    def told(draft: Draft, accepted: Accepted | Exception) -> None:
+        try:
+            if isinstance(accepted, Exception):
+                raise accepted
+            answer: Answer | Exception = _shown(_sight_of_draft(draft, accepted), base, accepted, at_once=at_once)
+        except Exception as error:
+            answer = error
+        finish(answer)
+
+    at_once = asked.manner.at_once
+    try:
+        submission.hand(asked, told, identifier=identifier, timeout=timeout)
+    except Exception as error:
+        finish(error)
 
 
 def show(principal: Principal, environ: Mapping[str, Any], identifier: UUID) -> Answer:
@@ -138,16 +183,18 @@ def _accepted(asked: submission.Asked, base: str, accepted: Accepted, draft: Dra
         if draft is None or accepted.replayed:
             raise
         sight = _sight_of_draft(draft, accepted)
-    return _shown(sight, base, accepted, status=202 if manner.at_once else 201, waited=manner.wait_s is not None)
+    return _shown(sight, base, accepted, at_once=manner.at_once, waited=manner.wait_s is not None)
 
 
-def _shown(sight: Sight, base: str, accepted: Accepted, *, status: int = 201, waited: bool = False) -> Answer:
+def _shown(sight: Sight, base: str, accepted: Accepted, *, at_once: bool = False, waited: bool = False) -> Answer:
     with submission.TURN:
         queue = _queue(sight, max(1, GATE.open())) if sight.status == "starting" else None
         headers = [_JSON, ("X-Prediction-ID", str(sight.id)), *_cache_status(sight)]
         if accepted.replayed:
             headers.append(("Idempotency-Replayed", "true"))
-        return Answer(status, headers, replicate.show(sight, base=base, queue=queue, as_waiting=waited))
+        return Answer(
+            202 if at_once else 201, headers, replicate.show(sight, base=base, queue=queue, as_waiting=waited)
+        )
 
 
 def _cache_status(sight: Sight) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable
+from contextvars import copy_context
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -19,8 +20,9 @@ from django.http.request import split_domain_port, validate_host
 
 from models_registry import errors, snapshot
 from models_registry.api.authentication import check_origin
+from monitoring import tracing
 from monitoring.background import fresh_connection
-from predictions import places
+from predictions import later, places
 from predictions.queued import bodies, door
 
 logger = logging.getLogger(__name__)
@@ -28,8 +30,10 @@ logger = logging.getLogger(__name__)
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
-RenderError = Callable[[BaseException], tuple[int, list[tuple[str, str]], bytes]]
-Work = Callable[[Environ], door.Answer]
+Rendered = tuple[int, list[tuple[str, str]], bytes]
+RenderError = Callable[[BaseException], Rendered]
+Take = Callable[[], door.Finish] | None
+Work = Callable[[Environ, Take], door.Answer | None]
 
 _PREDICTIONS = "/v1/predictions"
 _UUID = re.compile(r"/v1/predictions/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
@@ -49,27 +53,58 @@ class Lane:
         work = self._work(environ)
         if work is None:
             return self._application(environ, start_response)
-        status, headers, body = self._answer(environ, work)
-        headers.append(("X-Request-ID", bodies.request_id_of(environ) or uuid4().hex))
+        request_id = bodies.request_id_of(environ) or uuid4().hex
+        found = self._found(environ, work, request_id)
+        if found is None:
+            return later.LATER
+        status, headers, body = self._answer(found, request_id)
         start_response(_LINES[status], headers)
         return [body]
 
-    def _answer(self, environ: Environ, work: Work) -> tuple[int, list[tuple[str, str]], bytes]:
+    def _found(self, environ: Environ, work: Work, request_id: str) -> door.Answer | Exception | None:
+        """The answer, or what to answer for; None where it is sent later, and the place is left only then."""
         # Inside Django's half of the threads: a database that is silent must leave the rest to the online lane.
         if not places.DJANGO.take():
-            full = errors.Unavailable("the server has all places for requests of this kind taken", retry_after=1)
-            return self._render_error(full)
+            return errors.Unavailable("the server has all places for requests of this kind taken", retry_after=1)
+        is_later = False
         try:
             with fresh_connection():
-                answer = work(environ)
-            return answer.status, [*answer.headers, ("Content-Length", str(len(answer.body)))], answer.body
+                found = work(environ, self._taking(environ, request_id))
+            is_later = found is None
+            return found
         except Exception as error:
-            told = door.judged(error)
-            if not isinstance(told, errors.DomainError):
-                logger.exception("a queued call failed by a fault of ours", extra={"action": "queued_failed"})
-            return self._render_error(told)
+            return error
+        finally:
+            if not is_later:
+                places.DJANGO.leave()
+
+    def _taking(self, environ: Environ, request_id: str) -> Take:
+        """What takes the server's offer to answer later, where there is one; a span ends with its call."""
+        offered = later.offer_of(environ)
+        if offered is None or tracing.is_on():
+            return None
+
+        def take() -> door.Finish:
+            send, within = offered(), copy_context()
+            return lambda found: within.run(self._send, send, found, request_id)
+
+        return take
+
+    def _send(self, send: later.Send, found: door.Answer | Exception, request_id: str) -> None:
+        try:
+            send(*self._answer(found, request_id))
         finally:
             places.DJANGO.leave()
+
+    def _answer(self, found: door.Answer | Exception, request_id: str) -> Rendered:
+        if isinstance(found, door.Answer):
+            headers = [*found.headers, ("Content-Length", str(len(found.body))), ("X-Request-ID", request_id)]
+            return found.status, headers, found.body
+        told = door.judged(found)
+        if not isinstance(told, errors.DomainError):
+            logger.error("a queued call failed by a fault of ours", exc_info=told, extra={"action": "queued_failed"})
+        status, headers, body = self._render_error(told)
+        return status, [*headers, ("X-Request-ID", request_id)], body
 
     def _work(self, environ: Environ) -> Work | None:
         """What answers this request; None when it is not the lane's."""
@@ -105,12 +140,12 @@ def _looked_at(environ: Environ, path: str) -> Work | None:
     return partial(_show, identifier=UUID(hex=found[1])) if found else None
 
 
-def _accept(environ: Environ, *, model: str | None = None) -> door.Answer:
+def _accept(environ: Environ, take: Take, *, model: str | None = None) -> door.Answer | None:
     principal = _principal(environ, "predict")
-    return door.accept(principal, environ, environ["wsgi.input"].read, model=model)
+    return door.accept(principal, environ, environ["wsgi.input"].read, model=model, take=take)
 
 
-def _show(environ: Environ, *, identifier: UUID) -> door.Answer:
+def _show(environ: Environ, take: Take, *, identifier: UUID) -> door.Answer:
     return door.show(_principal(environ, "read"), environ, identifier)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ from models_registry.routing import Route
 from models_registry.runtime.coalescer import Coalescer, ThreadedCoalescer
 from models_registry.snapshot import Principal
 from monitoring import patience
-from monitoring.background import fresh_connection
+from monitoring.background import Background, Ticker, fresh_connection
 from monitoring.logs import context
 from predictions.protocols import instances
 from predictions.protocols.replicate import Manner, Wish
@@ -37,6 +37,8 @@ GROUP_ITEMS = 256
 GROUP_BYTES = 16 * 2**20
 #: Seconds the database may be silent while a group commits.
 SILENT_S = 3.0
+#: Seconds between two looks for requests whose commit takes longer than they may wait.
+LATE_S = 0.25
 #: A deadlock or a failed serialization rolled everything back: so often the group is tried in all.
 TRIES = 3
 #: Had by the one request that computes (parses, validates, writes its answer out), never while it waits for anything.
@@ -46,6 +48,9 @@ TURN = threading.Lock()
 _AGAIN = {"40001", "40P01"}
 #: Class of what PostgreSQL says when it goes down, perhaps within a commit.
 _SHUT_DOWN = "57P"
+
+
+Told = Callable[[Draft, Accepted | Exception], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +74,7 @@ def submit(asked: Asked, *, identifier: UUID, timeout: float) -> tuple[Accepted,
     `OutcomeUnknown` naming the id when no answer came within `timeout` seconds.
     """
     try:
-        with TURN:
-            route = choose(asked.principal, asked.wish)
-            draft = _admitted(asked, route, identifier)
+        draft = _drafted(asked, identifier)
     except errors.Forbidden:
         raise
     except errors.DomainError:
@@ -79,11 +82,56 @@ def submit(asked: Asked, *, identifier: UUID, timeout: float) -> tuple[Accepted,
         if earlier is None:
             raise
         return earlier, None
-    accepted = _commit(draft, timeout)
-    if not accepted.replayed:
-        GATE.count(route.version)
-        nudges.PUBLISHER.hint([_nudge(draft)])
+    try:
+        found: Accepted | BaseException = COMMITTER.submit(draft, size=len(draft.input), timeout=timeout)
+    except (TimeoutError, DatabaseError) as error:
+        found = error
+    accepted = _judged(draft, found)
+    if isinstance(accepted, Exception):
+        raise accepted
     return accepted, draft
+
+
+def can_hand(asked: Asked) -> bool:
+    """Whether nobody has to wait: a thread commits, and no key may stand for an earlier request, which is read."""
+    return _threaded() is not None and asked.manner.idempotency_key is None
+
+
+def hand(asked: Asked, then: Told, *, identifier: UUID, timeout: float) -> None:
+    """The same without waiting: `then` is told the draft and what became of it, perhaps in the thread that commits."""
+    committer, draft = _threaded(), _drafted(asked, identifier)
+    if committer is None:
+        raise RuntimeError("nobody commits for those that do not wait")
+    committer.hand(draft, lambda found: then(draft, _judged(draft, found)), size=len(draft.input), timeout=timeout)
+
+
+def background() -> list[Background]:
+    """What tells those whose commit takes too long."""
+    committer = _threaded()
+    return [Ticker("late commits", LATE_S, committer.give_up_late)] if committer is not None else []
+
+
+def _threaded() -> ThreadedCoalescer[Draft, Accepted] | None:
+    return COMMITTER if isinstance(COMMITTER, ThreadedCoalescer) else None
+
+
+def _drafted(asked: Asked, identifier: UUID) -> Draft:
+    with TURN:
+        return _admitted(asked, choose(asked.principal, asked.wish), identifier)
+
+
+def _judged(draft: Draft, found: Accepted | BaseException) -> Accepted | Exception:
+    """What became of a draft, after it was counted and its nudge was sent on its way; else the error to be told."""
+    if isinstance(found, TimeoutError):
+        return _unknown(draft.id)
+    if isinstance(found, DatabaseError):
+        unavailable = errors.Unavailable(f"the ledger cannot be written now: {found}", retry_after=1)
+        unavailable.__cause__ = found
+        return unavailable
+    if isinstance(found, Accepted) and not found.replayed:
+        GATE.count(draft.project_id, draft.model)
+        nudges.PUBLISHER.hint([_nudge(draft)])
+    return found if isinstance(found, Accepted | Exception) else RuntimeError(f"the commit was broken off: {found!r}")
 
 
 def choose(principal: Principal, wish: Wish) -> Route:
@@ -145,15 +193,6 @@ def _standing(asked: Asked) -> Accepted | None:
     if isinstance(earlier, Exception):
         raise earlier
     return earlier
-
-
-def _commit(draft: Draft, timeout: float) -> Accepted:
-    try:
-        return COMMITTER.submit(draft, size=len(draft.input), timeout=timeout)
-    except TimeoutError:
-        raise _unknown(draft.id) from None
-    except DatabaseError as error:
-        raise errors.Unavailable(f"the ledger cannot be written now: {error}", retry_after=1) from error
 
 
 def _accept(drafts: list[Draft]) -> Sequence[Accepted | BaseException]:

@@ -229,3 +229,69 @@ def test_a_threaded_coalescer_gathers_and_fails_one_by_one():
     for thread in threads:
         thread.join(5)
     assert answers == {**{item: item * 2 for item in range(8)}, 3: "3"}
+
+
+class Told:
+    """What was told to whom, in the order of telling."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[tuple[int, Any]] = []
+
+    def by(self, item: int) -> Callable[[Any], None]:
+        return lambda outcome: self.outcomes.append((item, outcome))
+
+
+def test_whoever_hands_an_item_over_goes_on_and_is_told_the_outcome() -> None:
+    gate, told = Gate(), Told()
+    coalescer: ThreadedCoalescer[int, int] = ThreadedCoalescer(gate, max_items=8, max_bytes=100, name="test")
+    for item in range(3):
+        coalescer.hand(item, told.by(item))
+    assert gate.entered.wait(5)
+    assert not told.outcomes
+    gate.open.set()
+    eventually(lambda: len(told.outcomes) == 3)
+    assert sorted(told.outcomes) == [(0, 0), (1, 2), (2, 4)]
+
+
+def test_failures_are_told_too_and_end_nothing() -> None:
+    def work(items: list[int]) -> list[int | BaseException]:
+        return [ValueError(str(item)) if item < 0 else item for item in items]
+
+    told = Told()
+    coalescer: ThreadedCoalescer[int, int] = ThreadedCoalescer(work, max_items=1, max_bytes=100, name="test")
+    coalescer.hand(-1, told.by(-1))
+    coalescer.hand(5, lambda outcome: told.missing())  # type: ignore[attr-defined]
+    coalescer.hand(7, told.by(7))
+    eventually(lambda: len(told.outcomes) == 2)
+    assert isinstance(told.outcomes[0][1], ValueError)
+    assert told.outcomes[1] == (7, 7)
+
+
+def test_who_is_told_too_late_is_told_so_once_at_its_own_time() -> None:
+    gate, told = Gate(), Told()
+    coalescer: ThreadedCoalescer[int, int] = ThreadedCoalescer(gate, max_items=1, max_bytes=100, name="test")
+    coalescer.hand(1, told.by(1), timeout=0)
+    assert gate.entered.wait(5)
+    coalescer.hand(2, told.by(2), timeout=0)
+    coalescer.hand(3, told.by(3), timeout=30)
+    coalescer.give_up_late()
+    coalescer.give_up_late()
+    assert [(item, type(outcome)) for item, outcome in told.outcomes] == [(1, TimeoutError), (2, TimeoutError)]
+    gate.open.set()
+    eventually(lambda: len(told.outcomes) == 3)
+    assert told.outcomes[2] == (3, 6)
+    assert gate.batches == [[1], [3]]
+
+
+def test_too_many_are_not_taken() -> None:
+    gate, told = Gate(), Told()
+    coalescer: ThreadedCoalescer[int, int] = ThreadedCoalescer(
+        gate, max_items=1, max_bytes=100, name="test", max_waiting=1
+    )
+    coalescer.hand(1, told.by(1))
+    assert gate.entered.wait(5)
+    coalescer.hand(2, told.by(2))
+    with pytest.raises(errors.Unavailable):
+        coalescer.hand(3, told.by(3))
+    gate.open.set()
+    eventually(lambda: sorted(told.outcomes) == [(1, 2), (2, 4)])
