@@ -150,7 +150,7 @@ class _Side:
         for field, tail in zip(self.fields, self._tails, strict=True):
             name, datatype, _ = field
             array = tensors.get(name)
-            if array is None:
+            if array is None or array.nbytes > keeping.ONLINE_LIMIT:
                 return None
             data = keeping.data_of(datatype, array) if datatype == "BYTES" else array.tobytes()
             size += len(data)

@@ -7,7 +7,6 @@ and the classification extension. What a request may not hold raises `InvalidInp
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -33,8 +32,7 @@ _NUMBERS = orjson.OPT_SERIALIZE_NUMPY
 _TEXT = frozenset((str,))
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True):
     """A request as it was sent, before any version's signature is known. `tail` holds the binary tensors."""
 
     id: str
@@ -91,7 +89,7 @@ def parse(body: bytes, header_length: str | None = None) -> Envelope:
             if len(_heads) >= _MOST_HEADS:
                 _heads.clear()
             _heads[head] = known
-    return replace(known, tail=tail)
+    return msgspec.structs.replace(known, tail=tail)
 
 
 def _envelope(text: bytes, tail: memoryview) -> Envelope:

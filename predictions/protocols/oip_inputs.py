@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from models_registry.errors import InvalidInput
@@ -21,8 +21,7 @@ from models_registry.runtime.signature import DTYPES, Signature, Tensors, Tensor
 _BINARY_ONLY = frozenset(["FP16", "BF16"])
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True):
     """One tensor as it was sent: JSON values in `data`, or bytes in `binary`."""
 
     name: str
