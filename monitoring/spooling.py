@@ -15,7 +15,6 @@ from monitoring.spool_reader import disk_octets
 
 _lock = threading.Lock()
 _spool: Spool | None = None
-_owner = 0
 
 
 def directory() -> Path:
@@ -24,15 +23,23 @@ def directory() -> Path:
 
 def opened() -> Spool:
     """This process's spool. Raises `SpoolFull` when not even a first segment may be made."""
-    global _spool, _owner
-    spool = _spool
-    if spool is not None and _owner == os.getpid():
-        return spool
+    return _spool or _open()
+
+
+def _open() -> Spool:
+    global _spool
     with _lock:
-        if _spool is None or _owner != os.getpid():
-            _spool = Spool(directory(), limit=settings.SERVING["SPOOL_LIMIT"])
-            _owner = os.getpid()
+        _spool = _spool or Spool(directory(), limit=settings.SERVING["SPOOL_LIMIT"])
         return _spool
+
+
+def _forget() -> None:
+    """In a forked child: its parent writes to these segments, and perhaps held the lock."""
+    global _spool, _lock
+    _spool, _lock = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def append(payload: bytes) -> None:
@@ -53,7 +60,7 @@ def append(payload: bytes) -> None:
 def appended() -> int:
     """How many calls this process has spooled since it opened its spool; 0 where it has none."""
     spool = _spool
-    return spool.appended if spool is not None and _owner == os.getpid() else 0
+    return spool.appended if spool is not None else 0
 
 
 def filled() -> float:
@@ -66,7 +73,7 @@ def close() -> None:
     global _spool
     with _lock:
         spool, _spool = _spool, None
-    if spool is not None and _owner == os.getpid():
+    if spool is not None:
         spool.close()
 
 
