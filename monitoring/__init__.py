@@ -5,14 +5,6 @@ from __future__ import annotations
 from monitoring.background import Background
 
 
-def background() -> list[Background]:
-    """The threads of a process that answers online calls and keeps this host's spool: its tick and its recorder."""
-    # Imported here: settings are not ready when Django imports this package.
-    from monitoring import spooling
-
-    return [*spooling.background(), *recording()]
-
-
 def recording() -> list[Background]:
     """The thread that moves this host's spool into the record store; of several processes one at a time does."""
     from monitoring import recorder
@@ -20,9 +12,18 @@ def recording() -> list[Background]:
     return [recorder.RecorderThread("recorder", [recorder.spool_source()])]
 
 
+def recording_apart() -> list[Background]:
+    """The same in a process of its own, where the system can give it what time is left: for a server process that
+    answers calls itself. It is started before anything else of that process."""
+    from monitoring import idle_time
+    from monitoring.recorder_process import RecorderProcess
+
+    return [RecorderProcess(lambda: log_lines("recorder"))] if idle_time.exists() else recording()
+
+
 def log_lines(service: str) -> list[Background]:
     """What spools this process's lines and, where an endpoint is set, exports its spans, under the name of its kind:
-    web, worker, keeper, beat, server."""
+    web, worker, keeper, beat, server, recorder."""
     from django.conf import settings
 
     from monitoring import tracing

@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from monitoring import spooling
+
+T = TypeVar("T")
 
 #: Online calls a second from which on a process is busy.
 BUSY_PER_S = 200.0
@@ -37,7 +39,7 @@ class Load:
 
 
 class Courtesy(Protocol):
-    """How a recorder gives way; both are asked in the thread that works."""
+    """How a recorder gives way; all of it is asked in the recorder's thread."""
 
     def batch(self, most: int) -> int:
         """How many records of at most `most` the next piece of work may have."""
@@ -47,8 +49,16 @@ class Courtesy(Protocol):
         """Seconds to pause after a piece of work that took so much CPU time."""
         ...
 
+    def read(self, work: Callable[..., T], *args: Any) -> T:
+        """Do the part of a piece that holds no lock which others want."""
+        return work(*args)
 
-class TowardsCalls:
+    def write(self, work: Callable[..., T], *args: Any) -> T:
+        """Do the part that may hold one."""
+        return work(*args)
+
+
+class TowardsCalls(Courtesy):
     """Says how long to pause after a piece of work: nine times its CPU time while the process is busy, else not."""
 
     def __init__(self, load: Load, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -76,7 +86,7 @@ class TowardsCalls:
         return min(MOST_PAUSE_S, cpu_s * (1 - SHARE) / SHARE) if self.is_busy else 0.0
 
 
-class TowardsOthers:
+class TowardsOthers(Courtesy):
     """Pauses while this thread has to wait for a processor. `filled` is how much waits, of what may (0 to 1)."""
 
     def __init__(self, filled: Callable[[], float], *, waited_s: Callable[[], float] | None = None) -> None:

@@ -24,7 +24,7 @@ from monitoring.logs.stores import open_log_store
 from monitoring.logs.stores.base import LogPage, LogQuery
 from monitoring.stores.base import StoreUnavailable
 
-SERVICES = ("server", "web", "worker", "keeper", "beat", *KINDS)
+SERVICES = ("server", "recorder", "web", "worker", "keeper", "beat", *KINDS)
 PERIODS = {"15m": ("15 minutes", 900), "1h": ("hour", 3600), "24h": ("day", 86_400), "7d": ("week", 604_800)}
 _COLOURS = {"debug": "", "info": "info", "warning": "warning", "error": "danger", "critical": "danger"}
 _IDS = (

@@ -86,6 +86,15 @@ def observe(metric: Declared, labels: Labels, value: float, times: int = 1) -> N
             _put(metric, _histogram(metric, labels), value, times)
 
 
+def observe_many(metric: Declared, labels: Labels, counts: Iterable[int], total: float) -> None:
+    """Add to a histogram what another one has seen: numbers per bucket, and the sum of the values."""
+    if _is_on:
+        with _lock:
+            child = _histogram(metric, labels)
+            child.counts = [before + more for before, more in zip(child.counts, counts, strict=True)]
+            child.total += total
+
+
 def provide(metric: Declared, read: Callable[[], Reading]) -> None:
     """Let a gauge be read by this function at each scrape: values by labels. It must not block."""
     _gauges[metric.name] = read

@@ -130,7 +130,7 @@ class Recorder:
     def __init__(
         self, store: RecordStore, sources: Sequence[Source], *, dead: DeadFile, courtesy: Courtesy | None = None
     ) -> None:
-        self._courtesy = courtesy or towards_calls()
+        self._courtesy: Courtesy = courtesy or towards_calls()
         self._store = store
         self._sources = sources
         self._dead = dead
@@ -149,10 +149,10 @@ class Recorder:
         for source in self._sources:
             while not self._stopped and time.monotonic() < ends:
                 begun = time.thread_time()
-                batch = source.batch(self._courtesy.batch(BATCH_RECORDS))
+                batch = self._courtesy.read(source.batch, self._courtesy.batch(BATCH_RECORDS))
                 if not batch:
                     break
-                marked, is_clean = self._move(source, batch)
+                marked, is_clean = self._courtesy.write(self._move, source, batch)
                 moved += marked
                 if not is_clean:
                     return moved

@@ -13,7 +13,7 @@ from django.conf import settings
 
 import monitoring
 from models_registry import publishing, snapshot
-from monitoring import sampling, working
+from monitoring import sampling, spooling, working
 from monitoring.background import Background, fresh_connection
 from predictions import queued
 from predictions.queued import ledger
@@ -56,8 +56,14 @@ def _resume_publishing() -> None:
 
 def backgrounds() -> list[Background]:
     """What runs, in the order of starting: those who record before those who make something to record."""
-    own: list[Background] = [*monitoring.log_shipping(), *monitoring.log_lines("server"), memory.background()]
-    own += [*monitoring.background(), *snapshot.background()]
+    # First, and stopped last: it is forked from a process in which nothing else runs yet.
+    own: list[Background] = [
+        *monitoring.recording_apart(),
+        *monitoring.log_shipping(),
+        *monitoring.log_lines("server"),
+        memory.background(),
+    ]
+    own += [*spooling.background(), *snapshot.background()]
     own += probes.background()
     for role in ("web", "worker", "keeper"):
         own += queued.background(role)

@@ -93,7 +93,9 @@ _PROJECT = OpenApiParameter("project", str, description="Lines of one project, f
 _FILTERS = [
     OpenApiParameter("q", str, description="Words that all stand in the message or the error, whatever their case."),
     OpenApiParameter("level", str, enum=list(LEVELS), description="The least level."),
-    OpenApiParameter("service", str, description="web, worker, keeper, beat, server, rabbitmq, redis, postgresql."),
+    OpenApiParameter(
+        "service", str, description="web, worker, keeper, beat, server, recorder, rabbitmq, redis, postgresql."
+    ),
     OpenApiParameter("action", str, description="What happened, as a machine says it, like `leases_expired`."),
     OpenApiParameter("model", str, description="Name of the model."),
     OpenApiParameter("request_id", str, description="`X-Request-ID` of the request."),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Resident bytes of the server's two processes after so many answers."""
+    """Bytes that the server holds after so many answers; the recorder counts to the worker that forked it."""
 
     answers: int
     supervisor: int
@@ -27,6 +27,25 @@ def resident(pid: int) -> int:
     found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
     assert found, f"process {pid} says nothing of its memory"
     return int(found.group(1)) * 1024
+
+
+def held(pid: int) -> int:
+    """Bytes resident now of a process and of all it has forked; a page that several share counts once in all."""
+    return _proportional(pid) + sum(map(held, _forked(pid)))
+
+
+def _proportional(pid: int) -> int:
+    found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+    assert found, f"process {pid} says nothing of its memory"
+    return int(found.group(1)) * 1024
+
+
+def _forked(pid: int) -> list[int]:
+    """Children that go on with the program of their parent: a model's process has one of its own."""
+    command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    children = (int(child) for task in tasks for child in (task / "children").read_text().split())
+    return [child for child in children if Path(f"/proc/{child}/cmdline").read_bytes() == command]
 
 
 def libraries(pid: int) -> set[str]:

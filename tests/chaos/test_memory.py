@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tests.chaos.memory import Sample, growth_of_second_half, libraries, packages, resident
+from tests.chaos.memory import Sample, growth_of_second_half, held, libraries, packages, resident
 
 MB = 10**6
 
@@ -25,5 +25,21 @@ def test_a_library_is_known_by_what_is_mapped() -> None:
 
 
 def test_this_very_process_can_be_read() -> None:
-    assert resident(os.getpid()) > 10 * MB
+    assert resident(os.getpid()) > held(os.getpid()) > 10 * MB
     assert isinstance(libraries(os.getpid()), set)
+
+
+def test_memory_that_a_forked_process_shares_counts_once() -> None:
+    waits, ends = os.pipe()
+    alone = held(os.getpid())
+    if (child := os.fork()) == 0:
+        os.read(waits, 1)
+        os._exit(0)
+    try:
+        together = held(os.getpid())
+    finally:
+        os.write(ends, b"!")
+        os.waitpid(child, 0)
+        os.close(waits)
+        os.close(ends)
+    assert together < 1.5 * alone

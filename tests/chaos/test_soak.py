@@ -13,7 +13,7 @@ import pytest
 
 from tests.chaos import report
 from tests.chaos.load import Connection
-from tests.chaos.memory import Sample, growth_of_second_half, libraries, resident
+from tests.chaos.memory import Sample, growth_of_second_half, held, libraries
 from tests.running import Server, prepared_server
 
 ONLINE = int(os.environ.get("SOAK_ONLINE", "10000"))
@@ -83,7 +83,9 @@ class Soak:
             self.refused.append(f"{door} {model}: {status} {body}")
 
     def _sample(self) -> None:
-        self.samples.append(Sample(self._answers, *(resident(pid) for pid in self._server.pids)))
+        supervisor, worker = self._server.pids
+        served = held(worker)
+        self.samples.append(Sample(self._answers, held(supervisor) - served, served))
 
 
 def row_of(server: Server, model: str) -> list[dict[str, Any]]:
@@ -113,11 +115,11 @@ def markdown(samples: list[Sample], growth: int) -> str:
     lines = [
         f"# Memory over {ONLINE:,} online and {QUEUED:,} queued predictions of four models",
         "",
-        f"Resident at the end {last.server / 1e6:.0f} MB: worker process {last.worker / 1e6:.0f} MB, supervisor "
-        f"{last.supervisor / 1e6:.0f} MB, shared pages counted in both. "
+        f"Resident at the end {last.server / 1e6:.0f} MB: worker and recorder {last.worker / 1e6:.0f} MB, supervisor "
+        f"{last.supervisor / 1e6:.0f} MB, shared pages counted once. "
         f"Growth over the second half {growth / 1e6:+.1f} MB.",
         "",
-        "| answers | server, MB | worker, MB | supervisor, MB |",
+        "| answers | server, MB | worker and recorder, MB | supervisor, MB |",
         "|---:|---:|---:|---:|",
     ]
     shown = samples[:: max(1, len(samples) // 10)]

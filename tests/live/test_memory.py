@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.chaos.memory import resident
+from tests.chaos.memory import held
 from tests.running import Server, prepared_server
 
 LIMIT = 250 * 10**6
@@ -21,7 +21,7 @@ BODIES = {
 
 
 def total(server: Server) -> int:
-    return sum(map(resident, server.pids))
+    return held(server.supervisor)
 
 
 def test_large_bodies_leave_no_memory_behind(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ SERVER = """
     import monitoring
     from monitoring import records, spooling
     from monitoring.ids import mint
-    for thread in monitoring.background():
+    for thread in [*monitoring.recording_apart(), *spooling.background()]:
         thread.start()
     for _ in range(int(sys.argv[1])):
         identifier = mint()
@@ -51,6 +51,11 @@ def start(folder: Path, calls: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, env=environment(folder))
 
 
+def ids(output: str) -> list[str]:
+    """What was acknowledged; the recorder's process writes its log beside it."""
+    return [line for line in output.splitlines() if len(line) == 32]
+
+
 def test_kill_nine_between_any_two_steps_loses_and_doubles_no_record(tmp_path):
     dice = random.Random(7)
     migrate = [sys.executable, "manage.py", "migrate", "-v0"]
@@ -62,12 +67,12 @@ def test_kill_nine_between_any_two_steps_loses_and_doubles_no_record(tmp_path):
         first = process.stdout.readline()
         time.sleep(dice.uniform(0.3, 1.2))
         process.send_signal(signal.SIGKILL)
-        acknowledged += (first + process.stdout.read()).decode().rpartition("\n")[0].split()
+        acknowledged += ids((first + process.stdout.read()).decode().rpartition("\n")[0])
         process.wait()
         process.stdout.close()
     last = start(tmp_path, 10)
     output, _ = last.communicate(timeout=60)
-    acknowledged += [line for line in output.decode().split() if len(line) == 32]
+    acknowledged += ids(output.decode())
     with sqlite3.connect(tmp_path / "serving.sqlite3") as database:
         stored = [row[0] for row in database.execute("SELECT id FROM monitoring_recordrow")]
     database.close()
