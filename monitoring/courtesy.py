@@ -25,7 +25,7 @@ BUSY_RECORDS = 20
 #: the record store) several times as much as the thread that moves it.
 CROWDED_SHARE, CROWDED_PAUSE_S = 0.025, 2.0
 #: A machine is short of processors when a thread waits for one for longer than so many times what it then computes.
-CROWDED = 0.5
+CROWDED = 1.0
 #: What the spool, or what is owed, may be filled to before the recorder stops giving way.
 FILLED = 0.5
 

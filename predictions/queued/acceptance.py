@@ -136,7 +136,7 @@ _POSTGRESQL = f"""
         {_INTO} SELECT {",".join(f'u."{name}"' for name in _BROUGHT)}, {",".join(_NEW.values())}, statement_timestamp(),
             statement_timestamp() + u.deadline_s * interval '1 second',
             statement_timestamp() + {FIRST_SEND_S} * interval '1 second'
-        FROM unnest({",".join(f"%s::{kind}[]" for kind in (*_BROUGHT.values(), "float8"))})
+        FROM unnest({",".join(f"%b::{kind}[]" for kind in (*_BROUGHT.values(), "float8"))})
             AS u({",".join(f'"{name}"' for name in _BROUGHT)}, deadline_s)
         ON CONFLICT DO NOTHING RETURNING 1)
     SELECT statement_timestamp(), count(*) FROM added"""

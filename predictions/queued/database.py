@@ -52,7 +52,7 @@ _SQLITE = Dialect(
 _POSTGRESQL = Dialect(
     now="statement_timestamp()",
     later="statement_timestamp() + ({0}) * interval '1 second'",
-    among="id = ANY(%({0})s)",
+    among="id = ANY(%({0})b)",
     skip_locked="FOR UPDATE SKIP LOCKED",
     random="random()",
     binary="bytea",
@@ -74,8 +74,8 @@ def writing() -> AbstractContextManager[None]:
 def fetch(sql: str, params: Any) -> list[tuple[Any, ...]]:
     """Run one statement and return all its rows.
 
-    On PostgreSQL with binary parameters and answers, which Django's own cursor writes and reads as text: an id costs
-    a third of it, and bytes need no escapes.
+    On PostgreSQL with binary answers, and lists of values go there in binary (`%b`): psycopg writes them in an eighth
+    of the time, and bytes need no escapes. Django's own cursor writes and reads text.
     """
     if connection.vendor == "postgresql":
         connection.ensure_connection()

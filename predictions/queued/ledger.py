@@ -142,7 +142,7 @@ _ENDED = f"""UPDATE {TABLE} SET fence = NULL, lease_until = NULL, completed_at =
 _SETTLE_ON_POSTGRESQL = f"""
     WITH ended AS (
         {_ENDED} statement_timestamp(), {",".join(f"{name} = e.{name}" for name in _ENDING if name != "id")}
-        FROM unnest({",".join(f"%s::{kind}[]" for kind in _ENDING.values())}) AS e({",".join(_ENDING)})
+        FROM unnest({",".join(f"%b::{kind}[]" for kind in _ENDING.values())}) AS e({",".join(_ENDING)})
         WHERE {TABLE}.id = e.id AND {TABLE}.status = 'processing' AND fence = %s
         RETURNING {TABLE}.id)
     SELECT statement_timestamp(), array_agg(id) FROM ended"""

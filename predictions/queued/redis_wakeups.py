@@ -68,8 +68,10 @@ class RedisWakeUps:
         pipeline = client.pipeline(transaction=False)
         if hot:
             cache: Any = caches["results"].client  # type: ignore[attr-defined]
+            lives_s = settings.SERVING["RESULT_TTL"]
             for key, value in hot.items():
-                pipeline.set(cache.make_key(key), cache.encode(value), ex=settings.SERVING["RESULT_TTL"])
+                # As `set` sends it, which takes three times as long to look through its twenty arguments.
+                pipeline.execute_command("SET", cache.make_key(key), cache.encode(value), "EX", lives_s)
         for message in messages:
             pipeline.publish(CHANNEL, message)
         pipeline.execute()
