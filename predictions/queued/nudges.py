@@ -19,6 +19,7 @@ from django.conf import settings
 
 from models_registry import snapshot
 from models_registry.routing import Version
+from predictions.queued.admission import GATE
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ MOST_BYTES = 8 * 2**20
 #: Messages per queue that are under way where sending is paced, and the seconds after which one counts no more.
 UNDER_WAY = 2
 HELD_S = 0.25
+#: Seconds that ids gather while the workers are behind by more than one message holds.
+GATHER_S = 0.05
 #: Seconds a broker that failed is left alone.
 AGAIN_S = 1.0
 #: Ids that wait to be sent; beyond it they are dropped, and the keeper sends them later.
@@ -107,13 +110,20 @@ class Publisher:
 
     Where the workers are threads of this process (`paced`), at most two messages per queue are under way, so that
     ids gather while the workers are busy: a message of 200 ids costs little more than one of 2. A message that is
-    never taken holds others up for `HELD_S` only.
+    never taken holds others up for `HELD_S` only. Elsewhere they gather for `GATHER_S` while `is_behind` says so.
     """
 
     name = "nudges"
 
-    def __init__(self, send: Callable[[Message], None], *, paced: bool = False) -> None:
+    def __init__(
+        self,
+        send: Callable[[Message], None],
+        *,
+        paced: bool = False,
+        is_behind: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._send = send
+        self._is_behind = is_behind
         self._paced = paced
         self._waiting: deque[Nudge] = deque()
         self._some = threading.Event()
@@ -204,6 +214,8 @@ class Publisher:
         held = False
         while not self._ended:
             self._some.wait(HELD_S if held else 1.0)
+            if not self._paced and self._is_behind():
+                time.sleep(GATHER_S)
             self._some.clear()
             try:
                 held = self.flush()
@@ -222,4 +234,4 @@ def _send(message: Message) -> None:
     tasks.send(message)
 
 
-PUBLISHER = Publisher(_send, paced=settings.EMBEDDED)
+PUBLISHER = Publisher(_send, paced=settings.EMBEDDED, is_behind=lambda: GATE.open() > MOST_IDS)

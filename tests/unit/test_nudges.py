@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
 from monitoring.ids import mint
 from predictions.queued import nudges
 from predictions.queued.nudges import NotTaken, Nudge, Publisher
+from tests.waiting import eventually
 
 VERSION = uuid4()
 CHEAP = (1e-5, 2e-5, 1e-4)
@@ -93,6 +96,21 @@ def test_paced_messages_gather_while_two_are_under_way():
     publisher.done(sent[0].queue)
     publisher.flush()
     assert [len(message.ids) for message in sent] == [1, 1, 3]
+
+
+@pytest.mark.parametrize(("is_behind", "messages"), [(True, [5]), (False, [1, 4])])
+def test_ids_gather_while_the_workers_are_behind(is_behind, messages, monkeypatch):
+    monkeypatch.setattr(nudges, "GATHER_S", 0.5)
+    sent: list[Any] = []
+    publisher = Publisher(sent.append, is_behind=lambda: is_behind)
+    publisher.start()
+    publisher.hint(made(1))
+    if not is_behind:
+        eventually(lambda: sent)
+    publisher.hint(made(4))
+    eventually(lambda: sum(len(message.ids) for message in sent) == 5)
+    publisher.stop(5)
+    assert [len(message.ids) for message in sent] == messages
 
 
 def test_a_message_that_is_never_taken_does_not_hold_up_the_others(monkeypatch):
