@@ -36,7 +36,7 @@ def background(role: Role) -> list[Background]:
     queues = [f"predictions.{pool}.{priority}" for pool in settings.POOLS for priority in settings.PRIORITIES]
     rows, counted = keeper.Rows(), backlog.Backlog(queues)
     # A keeper's process answers nobody, but works beside those that do, on one machine perhaps.
-    beside = TowardsOthers(lambda: counted.unrecorded / keeper.MOST_OWED)
+    beside = TowardsOthers(lambda: max(counted.unrecorded / keeper.MOST_OWED, rows.lateness()))
     courtesy = TowardsCalls(rows.load()) if settings.EMBEDDED else beside
     # Where no Celery beat runs, the keeper's process keeps house itself.
     housekeeping = [Ticker("purge", PURGE_EVERY_S, keeper.purge)] if settings.EMBEDDED else []

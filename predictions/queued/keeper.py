@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from uuid import UUID
 
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 #: Ended rows of this process without a record at which its recorder, at half of them, stops giving way to requests.
 MOST_OWED = 100_000
+#: Seconds since the end of the oldest of them at which, at half of them, a keeper stops giving way to its machine.
+MOST_LATE_S = 60.0
 
 
 def keep() -> None:
@@ -90,6 +92,8 @@ class Rows:
 
     def __init__(self) -> None:
         self._marked = 0
+        #: When the oldest row of the last batch ended; None where there was none.
+        self._oldest: datetime | None = None
 
     def load(self) -> Load:
         """What the recorder gives way to: requests that this process accepts, until many of them lack their record."""
@@ -97,10 +101,16 @@ class Rows:
             lambda: spooling.appended() + GATE.accepted, lambda: max(0, GATE.accepted - self._marked) / MOST_OWED
         )
 
+    def lateness(self) -> float:
+        """How long the oldest row waits for its record, of what it may (0 to 1 and beyond)."""
+        return (timezone.now() - self._oldest).total_seconds() / MOST_LATE_S if self._oldest is not None else 0.0
+
     def batch(self, limit: int) -> list[tuple[UUID, Record]]:
+        rows = sweeps.unrecorded(limit)
+        self._oldest = rows[0].completed_at if rows else None
         return [
             (row.id, recording.record_of(row, _signature(row.version_id), protection.guard_of_row(row.version_id)))
-            for row in sweeps.unrecorded(limit)
+            for row in rows
         ]
 
     def mark(self, tokens: Sequence[UUID]) -> None:

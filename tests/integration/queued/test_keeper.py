@@ -96,6 +96,21 @@ def test_every_ended_row_becomes_one_record_and_is_marked(sent):
     assert (found.outputs, found.inputs) == ({"value": [3.0]}, {"instances": [[1, 2]]})
 
 
+def test_how_late_records_are_is_known_by_the_oldest_row_without_one():
+    source = keeper.Rows()
+    ids = rows.accept(2)
+    for identifier in ids:
+        [row] = rows.claim([identifier])
+        ledger.settle(row.fence, [Settled(identifier, output=b"{}")])
+    Prediction.objects.filter(id=ids[0]).update(completed_at=timezone.now() - timedelta(seconds=keeper.MOST_LATE_S))
+    assert source.lateness() == 0.0
+    source.batch(10)
+    assert 1.0 <= source.lateness() < 2.0
+    source.mark(ids)
+    source.batch(10)
+    assert source.lateness() == 0.0
+
+
 def test_the_same_row_gives_the_same_record():
     [identifier] = rows.accept()
     fence = rows.claim([identifier])[0].fence
