@@ -100,7 +100,7 @@ class Gate:
         with self._lock:
             counted_before = self._since.copy()
         open_rows = Prediction.objects.filter(
-            recorded_at__isnull=True, status__in=["starting", "processing"], id__gte=HORIZON.least()
+            recorded_at__isnull=True, status__in=["starting", "processing"], id__gte=HORIZON.near()
         )
         counted = open_rows.order_by().values_list("project_id", "model").annotate(count=Count("id"))
         by_model = {(project_id, model): count for project_id, model, count in counted}

@@ -19,6 +19,8 @@ from predictions.queued.database import as_uuid, dialect, fetch
 
 #: A row's id is older than its commit: by a request's own time, and by how far clocks of servers may be apart.
 MARGIN_S = 60.0
+#: The same for nearly every row.
+NEAR_S = 1.0
 #: Seconds between two looks from the last horizon on, and between two that trust no clock and begin at the oldest row.
 LOOK_EVERY_S = 1.0
 WHOLE_EVERY_S = 300.0
@@ -39,7 +41,7 @@ class Horizon:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._least = _NOTHING
+        self._least = self._near = _NOTHING
         self._looked_at = self._looked_whole_at = float("-inf")
 
     def least(self) -> UUID:
@@ -49,16 +51,26 @@ class Horizon:
             return self._least
         is_whole = now - self._looked_whole_at >= WHOLE_EVERY_S
         oldest = _oldest_open(_NOTHING if is_whole else self._least)
-        latest = first_of(datetime.now(UTC) - timedelta(seconds=MARGIN_S))
-        self._least = min(latest, oldest) if oldest is not None else latest
+        self._least, self._near = _before(oldest, MARGIN_S), _before(oldest, NEAR_S)
         self._looked_at = now
         if is_whole:
             self._looked_whole_at = now
         return self._least
 
+    def near(self) -> UUID:
+        """The same for counts that are made often: they may miss for `LOOK_EVERY_S` what was committed late."""
+        self.least()
+        return self._near
+
     def forget(self) -> None:
         """Look at all rows the next time."""
         self._looked_at = self._looked_whole_at = float("-inf")
+
+
+def _before(oldest: UUID | None, seconds: float) -> UUID:
+    """The least id that a row may have which is committed from now on, or the oldest open one's."""
+    latest = first_of(datetime.now(UTC) - timedelta(seconds=seconds))
+    return min(latest, oldest) if oldest is not None else latest
 
 
 def _oldest_open(start: UUID) -> UUID | None:

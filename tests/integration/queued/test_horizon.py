@@ -47,6 +47,19 @@ def test_it_lies_at_the_oldest_open_row_and_moves_on_when_that_ends(monkeypatch)
     assert an_id(horizon.MARGIN_S + 5) < found.least() < an_id(horizon.MARGIN_S - 5)
 
 
+def test_counts_look_at_the_last_second_and_at_what_is_open():
+    clock = Clock()
+    found = Horizon(clock)
+    assert an_id(horizon.NEAR_S + 1) < found.near() <= an_id(horizon.NEAR_S)
+    late = an_id(horizon.MARGIN_S / 2)
+    rows.accept(id=late)
+    clock.now += horizon.LOOK_EVERY_S
+    assert found.near() == late
+    end(late)
+    clock.now += horizon.LOOK_EVERY_S
+    assert found.near() > late
+
+
 def test_a_row_of_a_server_whose_clock_is_slow_is_found_by_the_next_whole_look():
     clock = Clock()
     found = Horizon(clock)
