@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 Labels = tuple[str, ...]
 Reading = Mapping[Labels, float]
+_Array = np.ndarray[Any, Any]
 
 
 class _Histogram:
@@ -137,19 +138,21 @@ def observe_prediction(
             _put(declared.ENCODE_SECONDS, ended.encode, encode_s)
 
 
-def observe_predictions(version: Labels, times: np.ndarray[Any, Any], *, protocol: str, status: str) -> None:
-    """Count many ended predictions of a version at once. `times` has the columns total, queue, inference and encode,
-    in seconds; where one of the last two is 0 there was none."""
+def observe_predictions(versions: list[Labels], which: _Array, times: _Array, *, protocol: str, status: str) -> None:
+    """Count many ended predictions at once. `which` are the places of their versions in `versions`; `times` has the
+    columns total, queue, inference and encode, in seconds; where one of the last two is 0 there was none."""
     if not _is_on:
         return
     with _lock:
-        ended = _ended.get((version, protocol)) or _remember(version, protocol)
-        _add(declared.PREDICTIONS, ended.statuses.setdefault(status, (*version, protocol, status)), len(times))
+        ended = [_ended.get((version, protocol)) or _remember(version, protocol) for version in versions]
+        for version, one, number in zip(versions, ended, np.bincount(which).tolist(), strict=True):
+            _add(declared.PREDICTIONS, one.statuses.setdefault(status, (*version, protocol, status)), number)
         total, queue, inference, encode = times.T
-        _put_all(declared.PREDICTION_SECONDS, ended.total, total)
-        _put_all(declared.QUEUE_SECONDS, ended.queue, queue)
-        _put_all(declared.INFERENCE_SECONDS, ended.inference, inference[inference > 0])
-        _put_all(declared.ENCODE_SECONDS, ended.encode, encode[encode > 0])
+        ran, encoded = inference > 0, encode > 0
+        _put_all(declared.PREDICTION_SECONDS, [one.total for one in ended], which, total)
+        _put_all(declared.QUEUE_SECONDS, [one.queue for one in ended], which, queue)
+        _put_all(declared.INFERENCE_SECONDS, [one.inference for one in ended], which[ran], inference[ran])
+        _put_all(declared.ENCODE_SECONDS, [one.encode for one in ended], which[encoded], encode[encoded])
 
 
 def settle_first(settle: Callable[[], None]) -> None:
@@ -217,10 +220,13 @@ def _put(metric: Declared, child: _Histogram, value: float, times: int = 1) -> N
     child.total += value * times
 
 
-def _put_all(metric: Declared, child: _Histogram, values: np.ndarray[Any, Any]) -> None:
-    for place, number in enumerate(np.bincount(np.searchsorted(metric.buckets, values)).tolist()):
-        child.counts[place] += number
-    child.total += float(values.sum())
+def _put_all(metric: Declared, children: Sequence[_Histogram], which: _Array, values: _Array) -> None:
+    width = len(metric.buckets) + 1
+    numbers = np.bincount(which * width + np.searchsorted(metric.buckets, values))
+    for place in np.flatnonzero(numbers).tolist():
+        children[place // width].counts[place % width] += int(numbers[place])
+    for child, total in zip(children, np.bincount(which, values, len(children)).tolist(), strict=True):
+        child.total += total
 
 
 def _admitted(metric: Declared, labels: Labels, size: int) -> Labels:

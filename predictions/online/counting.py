@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,7 +18,7 @@ from monitoring import metrics
 from monitoring.tally import Tally
 from predictions.online import statistics
 from predictions.online.recording import PROTOCOL, Call
-from predictions.online.statistics import Statistics, Took
+from predictions.online.statistics import Took
 
 #: Sizes of batches that are remembered for a version; what comes beyond is counted under no size.
 MOST_SIZES = 256
@@ -86,30 +87,38 @@ def settle() -> None:
     _runs.settle()
 
 
-def _add_answered(calls: list[_Answered]) -> None:
-    by_version = defaultdict(list)
-    for call in calls:
-        by_version[id(call.version)].append(call)
-    for found in by_version.values():
-        _add_of_version(statistics.of(found[0].version), found)
-
-
-def _add_of_version(version: Statistics, calls: Sequence[_Answered]) -> None:
+def _add_answered(calls: Sequence[_Answered]) -> None:
     """As Triton counts: an answer for which the model was not run counts as a hit, and in none of a run's parts."""
+    last = {id(call.version): call for call in calls}
+    places = {version: place for place, version in enumerate(last)}
+    which = np.array([places[id(call.version)] for call in calls])
     times = np.array([(call.total, call.queue, call.inference, call.encode) for call in calls])
-    metrics.observe_predictions(version.labels, times, protocol=PROTOCOL, status="succeeded")
+    found = [statistics.of(call.version) for call in last.values()]
+    metrics.observe_predictions([one.labels for one in found], which, times, protocol=PROTOCOL, status="succeeded")
     for call in calls:
         if call.outcome is not None:
+            version = statistics.of(call.version)
             (version.hit if call.outcome in _HITS else version.miss).add(call.total)
-    version.success.add(float(times[:, 0].sum()), len(calls))
-    version.rows += sum(call.rows for call in calls)
-    version.last_at = max(version.last_at, calls[-1].at)
-    times = times[[call.outcome not in _HITS for call in calls]]
-    total, queue, inference, encode = times.sum(axis=0).tolist()
-    version.queue.add(queue, len(times))
-    version.infer.add(inference, len(times))
-    version.encode.add(encode, len(times))
-    version.decode.add(max(0.0, total - queue - inference - encode), len(times))
+    answered = np.column_stack((times[:, 0], [call.rows for call in calls]))
+    for version, call, sums in zip(found, last.values(), _sums(which, answered, len(found)), strict=True):
+        number, total, rows = sums
+        version.success.add(total, int(number))
+        version.rows += int(rows)
+        version.last_at = max(version.last_at, call.at)
+    ran = np.array([call.outcome not in _HITS for call in calls])
+    for version, sums in zip(found, _sums(which[ran], times[ran], len(found)), strict=True):
+        number, (total, queue, inference, encode) = int(sums[0]), sums[1:]
+        version.queue.add(queue, number)
+        version.infer.add(inference, number)
+        version.encode.add(encode, number)
+        version.decode.add(max(0.0, total - queue - inference - encode), number)
+
+
+def _sums(which: np.ndarray[Any, Any], columns: np.ndarray[Any, Any], size: int) -> list[list[float]]:
+    """For each of `size` places, how many calls are at it and the sum of each of their columns."""
+    sums = [np.bincount(which, column, size) for column in columns.T]
+    found: list[list[float]] = np.column_stack((np.bincount(which, minlength=size), *sums)).tolist()
+    return found
 
 
 _HITS = (Outcome.HIT, Outcome.COLLAPSED)
