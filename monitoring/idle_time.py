@@ -14,11 +14,11 @@ from monitoring.courtesy import FILLED, Courtesy
 T = TypeVar("T")
 
 #: Records of a piece: more would hold the database for too long where a core gets busy meanwhile.
-PIECE = 50
+PIECE = 25
 #: Work that took so many times its processor time had to wait for others.
-STARVED = 10
+STARVED = 20
 #: Below so many seconds that says nothing.
-LEAST_S = 0.01
+LEAST_S = 0.02
 
 
 class IdleTime(Courtesy):

@@ -33,7 +33,7 @@ def test_a_spool_that_fills_is_worked_off_like_any_work() -> None:
 
 def test_what_may_hold_a_lock_does_not_wait_for_idle_time_where_there_is_none() -> None:
     idle = IdleTime(lambda: 0.0)
-    idle.read(time.sleep, 0.05)
+    idle.read(time.sleep, 0.1)
     assert idle.write(scheduling) == scheduling()
     while idle.is_starved:  # a busy machine may well starve this one too
         idle.read(sum, range(100_000))
