@@ -35,9 +35,11 @@ class RecordRow(models.Model):
         ordering = ["-id"]
         verbose_name = "record"
         indexes = [
-            models.Index(fields=["project", "-id", "model", *SEEN], name="record_seen"),
-            models.Index(fields=["project", "model", "-id", *SEEN], name="record_model_seen"),
-            models.Index(fields=["project", "status", "-id"], name="record_status"),
+            # Newest first is read backwards: an index in that order would grow at its beginning, where SQLite splits
+            # a page for every few rows.
+            models.Index(fields=["project", "id", "model", *SEEN], name="record_page"),
+            models.Index(fields=["project", "model", "id", *SEEN], name="record_model_page"),
+            models.Index(fields=["project", "status", "id"], name="record_status_page"),
             models.Index(fields=["subject"], condition=~models.Q(subject=""), name="record_subject"),
         ]
 
