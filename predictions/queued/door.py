@@ -99,7 +99,8 @@ def accept(
         subject=protection.subject_of(environ.get("HTTP_X_SUBJECT_ID", ""), principal),
     )
     base, identifier = bodies.base_of(environ), mint()
-    if manner.wait_s is None and take is not None and submission.can_hand(asked):
+    # What a key stands for may have to be read, which waits.
+    if take is not None and manner.wait_s is None and manner.idempotency_key is None:
         _hand(asked, take(), base, identifier, limit_s)
         return None
     if manner.wait_s is None:

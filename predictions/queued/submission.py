@@ -10,7 +10,6 @@ import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -20,7 +19,7 @@ from django.db import InterfaceError, OperationalError, connections
 from models_registry import errors, snapshot
 from models_registry.response_cache import Wish as CacheWish
 from models_registry.routing import Route
-from models_registry.runtime.coalescer import Coalescer, ThreadedCoalescer
+from models_registry.runtime.coalescer import ThreadedCoalescer
 from models_registry.snapshot import Principal
 from monitoring import patience
 from monitoring.background import Background, Ticker, fresh_connection
@@ -92,27 +91,16 @@ def submit(asked: Asked, *, identifier: UUID, timeout: float) -> tuple[Accepted,
     return accepted, draft
 
 
-def can_hand(asked: Asked) -> bool:
-    """Whether nobody has to wait: a thread commits, and no key may stand for an earlier request, which is read."""
-    return _threaded() is not None and asked.manner.idempotency_key is None
-
-
 def hand(asked: Asked, then: Told, *, identifier: UUID, timeout: float) -> None:
-    """The same without waiting: `then` is told the draft and what became of it, perhaps in the thread that commits."""
-    committer, draft = _threaded(), _drafted(asked, identifier)
-    if committer is None:
-        raise RuntimeError("nobody commits for those that do not wait")
-    committer.hand(draft, lambda found: then(draft, _judged(draft, found)), size=len(draft.input), timeout=timeout)
+    """The same for a request without a key, and without waiting: `then` is told the draft and what became of it, in the
+    thread that commits. Raises what is refused before."""
+    draft = _drafted(asked, identifier)
+    COMMITTER.hand(draft, lambda found: then(draft, _judged(draft, found)), size=len(draft.input), timeout=timeout)
 
 
 def background() -> list[Background]:
     """What tells those whose commit takes too long."""
-    committer = _threaded()
-    return [Ticker("late commits", LATE_S, committer.give_up_late)] if committer is not None else []
-
-
-def _threaded() -> ThreadedCoalescer[Draft, Accepted] | None:
-    return COMMITTER if isinstance(COMMITTER, ThreadedCoalescer) else None
+    return [Ticker("late commits", LATE_S, COMMITTER.give_up_late)]
 
 
 def _drafted(asked: Asked, identifier: UUID) -> Draft:
@@ -196,7 +184,8 @@ def _standing(asked: Asked) -> Accepted | None:
 
 
 def _accept(drafts: list[Draft]) -> Sequence[Accepted | BaseException]:
-    return ledger.accept(drafts)
+    with fresh_connection():
+        return ledger.accept(drafts)
 
 
 def _accept_bounded(drafts: list[Draft]) -> Sequence[Accepted | BaseException]:
@@ -225,17 +214,10 @@ def _unknown(identifier: UUID) -> errors.OutcomeUnknown:
     )
 
 
-def committer() -> Coalescer[Draft, Accepted]:
-    """SQLite is worked by whoever leads; a frozen PostgreSQL must hold up no caller, so a thread works it."""
-    bounds: dict[str, Any] = {
-        "max_items": GROUP_ITEMS,
-        "max_bytes": GROUP_BYTES,
-        "name": "committer",
-        "waits": SHIFTS.wait,
-    }
-    if connections["default"].vendor == "postgresql":
-        return ThreadedCoalescer(_accept_bounded, **bounds)
-    return Coalescer(_accept, **bounds)
+def committer() -> ThreadedCoalescer[Draft, Accepted]:
+    """A thread commits: nobody has to wait for it, and a frozen PostgreSQL holds up no caller."""
+    accept = _accept_bounded if connections["default"].vendor == "postgresql" else _accept
+    return ThreadedCoalescer(accept, max_items=GROUP_ITEMS, max_bytes=GROUP_BYTES, name="committer", waits=SHIFTS.wait)
 
 
 COMMITTER = committer()

@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from models_registry.runtime.coalescer import ThreadedCoalescer
 from predictions import places
 from predictions.models import Prediction
 from predictions.queued import acceptance, submission
-from predictions.queued.submission import _accept_bounded
 from tests import cast, doors
 from tests.waiting import eventually
 
@@ -22,14 +20,6 @@ ONE = {"model": "adder", "input": {"instances": [[1, 2]]}}
 @pytest.fixture(autouse=True)
 def _adder(register) -> None:
     register("adder", cast.adder())
-
-
-@pytest.fixture(autouse=True)
-def committer(monkeypatch) -> ThreadedCoalescer[Any, Any]:
-    """As PostgreSQL's: a thread commits."""
-    made = ThreadedCoalescer(_accept_bounded, max_items=8, max_bytes=10_000, name="test")
-    monkeypatch.setattr(submission, "COMMITTER", made)
-    return made
 
 
 @pytest.fixture
@@ -78,11 +68,13 @@ def test_a_commit_that_fails_is_told(ask, monkeypatch):
 
     monkeypatch.setattr(acceptance, "_insert_on_sqlite", fail)
     is_later, status, given, shown = ask()
-    assert (is_later, status, shown["code"]) == (True, 503, "outcome_unknown")
+    assert (is_later, status, shown["code"]) == (True, 503, "unavailable")
     assert given["retry-after"] == "1"
 
 
-def test_a_commit_that_takes_too_long_is_unknown(ask, committer, monkeypatch):
+def test_a_commit_that_takes_too_long_is_unknown(ask, monkeypatch):
+    committer = submission.committer()
+    monkeypatch.setattr(submission, "COMMITTER", committer)
     monkeypatch.setattr(committer, "_begin", lambda: None)  # its thread has no turn
     hand = committer.hand
 
