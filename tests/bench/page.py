@@ -106,7 +106,8 @@ def _head(found: Measured) -> str:
         "serves the same ONNX file where it can load one, and every server had to give the right answers first. A "
         "refused call counts as "
         "not done. Ours has authentication, metrics and the record (in the spool before the answer) switched on "
-        "unless its row says otherwise; embedded, the same process also stores the records. Most processes that "
+        "unless its row says otherwise; embedded, a process on the same core stores the records, in what time the "
+        "server leaves: while it is asked for all it can, they wait in the spool. Most processes that "
         f"wanted a core while it ran: {busy:g}."
     )
 
