@@ -12,12 +12,13 @@ thread looks every two milliseconds.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from threading import get_ident
 
-#: Threads that answer, or are ready to; with two, one goes on where the other just hands bytes to the server.
-MOVING = 2
+#: Threads that answer, or are ready to: with two cores or more, one runs its model where another has the interpreter.
+MOVING = min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
 #: Seconds a call may take before its thread counts as waiting.
 LOOK_S = 0.002
 #: Looks without a reason for any after which nobody looks until there is one.

@@ -25,14 +25,14 @@ def none() -> None:
 
 def publish_before_commit() -> None:
     """The nudge leaves before its row exists, and no keeper sends another."""
-    from predictions.queued import nudges, submission, sweeps
+    from predictions.queued import ledger, nudges, submission, sweeps
 
-    commit = submission._commit
+    accept = ledger.accept
 
-    def nudge_then_commit(draft: Any, timeout: float) -> Any:
-        nudges.PUBLISHER.hint([submission._nudge(draft)])
+    def nudge_then_accept(drafts: Sequence[Any]) -> Any:
+        nudges.PUBLISHER.hint([_nudge_of_draft(draft) for draft in drafts])
         time.sleep(HEAD_START_S)
-        return commit(draft, timeout)
+        return accept(drafts)
 
     class Silent:
         Nudge = nudges.Nudge
@@ -42,8 +42,7 @@ def publish_before_commit() -> None:
             def hint(_: Any) -> None:
                 """The hint after the commit, which this defect does not send."""
 
-    submission._nudge = _nudge_of_draft
-    submission._commit = nudge_then_commit
+    ledger.accept = nudge_then_accept
     submission.nudges = Silent  # type: ignore[assignment]
     sweeps.move_due = lambda: []
 
