@@ -8,7 +8,6 @@ server. Should it die alone, a thread of the server goes on in its place.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import logging
 import os
@@ -24,6 +23,7 @@ from typing import NoReturn
 from monitoring import counted, spooling
 from monitoring.background import Background, Ticker, beats
 from monitoring.idle_time import IdleTime
+from monitoring.parent import die_with_parent
 from monitoring.recorder import RecorderThread, spool_source
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,6 @@ NAME = "recorder"
 #: Seconds between two reports, and after which a process that has finished no round is called silent.
 REPORT_S = 0.5
 SILENT_S = 10.0
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +152,7 @@ def _live(parent: int, channel: Connection, beside: Callable[[], list[Background
         # Told through the channel: whoever ends all processes at once means the server first.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        die_with_parent()
         if os.getppid() == parent:
             _work(channel, beside())
         status = 0

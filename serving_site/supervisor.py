@@ -8,7 +8,6 @@ does to one of the two, the other ends too and the folder's lock is free again.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import shutil
 import signal
@@ -20,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
+from monitoring.parent import die_with_parent
 from serving_site import banner, prepared
 from serving_site.data_lock import DataFolderInUse, DataLock
 
@@ -34,7 +34,6 @@ PROCESS_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
-PR_SET_PDEATHSIG = 1
 #: Seconds the process of the demo traffic gets to end before it is killed.
 TRAFFIC_ENDS_S = 3
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -170,8 +169,7 @@ def become_worker(supervisor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Ctrl-C reaches the foreground group: the supervisor alone, which asks for a drain; model processes never see it.
     os.setpgid(0, 0)
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     threading.Thread(target=_follow, args=(supervisor,), name="follow-supervisor", daemon=True).start()
 
 

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from models_registry import errors
-
-_PR_SET_PDEATHSIG = 1
+from monitoring.parent import die_with_parent
 
 #: The child's whole environment: one thread per process, and nothing of ours.
 _ENVIRONMENT = {
@@ -103,8 +102,7 @@ def _limit(what: int, value: int, more: int = 0) -> None:
 
 def _die_with(parent: int) -> None:
     """Let the kernel kill this child when its parent ends, and end at once if it already has."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     if os.getppid() != parent:
         os._exit(1)
 
