@@ -103,15 +103,24 @@ def precisions(job: Job) -> tuple[str, ...]:
 
 def compiled(job: Job, precision: str) -> tuple[bytes, Signature, comparison.Parity]:
     """Compile with this kind of numbers and compare with the native model on the sample rows."""
-    from models_registry.publishing import compilation, signatures
+    from models_registry.publishing import compilation, folding, signatures
     from models_registry.runtime.onnx import OnnxPredictor
 
     bench = _bench(job)
     found, sample = bench.described
-    graph = compilation.compile_model(bench.opened[0], found, precision)
-    answers = OnnxPredictor(graph, found, missing_text=compilation.MISSING_TEXT).predict(sample.inputs, timeout=60)
+    plain = compilation.compile_model(bench.opened[0], found, precision)
     natively = bench.native(found)(sample.inputs)
-    parity = comparison.compare(natively, answers)
+    for graph in filter(None, (folding.fold(plain), plain)):
+        try:
+            predictor = OnnxPredictor(graph, found, missing_text=compilation.MISSING_TEXT)
+        except errors.ModelRaised:
+            if graph is plain:
+                raise
+            continue
+        answers = predictor.predict(sample.inputs, timeout=60)
+        parity = comparison.compare(natively, answers)
+        if parity.holds:
+            break
     if not parity.holds and job not in _narrowed:
         less = signatures.without_gaps(found, sample, comparison.wrong_rows(natively, answers))
         if less is not None:
@@ -119,6 +128,28 @@ def compiled(job: Job, precision: str) -> tuple[bytes, Signature, comparison.Par
             _narrowed.add(job)
             return compiled(job, precision)
     return graph, signatures.retyped(found, answers, sample.rows), parity
+
+
+def folded(job: Job) -> tuple[bytes, comparison.Parity] | None:
+    """An ONNX artefact from fewer nodes, compared with itself on the sample rows; None where it has none to spare, or
+    nobody knows plausible rows."""
+    from models_registry.publishing import folding, samples
+    from models_registry.runtime.onnx import OnnxPredictor
+
+    found, sample = _bench(job).described
+    artefact = job.path.read_bytes()
+    graph = folding.fold(artefact)
+    if graph is not None and job.table is None:
+        features = folding.features_of(artefact)
+        sample = samples.synthesized(features, found.inputs) if found.inputs[0].shape == (-1, len(features)) else None
+    if graph is None or sample is None:
+        return None
+    try:
+        predictor = OnnxPredictor(graph, found)
+    except errors.ModelRaised:
+        return None
+    before = OnnxPredictor(artefact, found).predict(sample.inputs, timeout=60)
+    return graph, comparison.compare(before, predictor.predict(sample.inputs, timeout=60))
 
 
 def missing_text() -> str:

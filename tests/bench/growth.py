@@ -157,7 +157,8 @@ def _document() -> dict[str, Any]:
 
 
 def seed(count: int) -> None:
-    """Register `grown-0` and so on in the project of the demo, without publishing each: they are all alike."""
+    """Register `grown-0` and so on in the project of the demo with the graph that publishing gives, without publishing
+    each: they are all alike."""
     import django
 
     django.setup()
@@ -165,18 +166,21 @@ def seed(count: int) -> None:
 
     from models_registry import artifacts
     from models_registry.models import Alias, ModelVersion, Project, RegisteredModel, RegistryRevision
+    from models_registry.publishing import folding
     from models_registry.runtime.signature import Signature, TensorSpec
 
     columns, classes = works.SHAPES["iris"]
     signature = Signature(
         (TensorSpec("x", "FP32", (-1, columns)),), (TensorSpec("probabilities", "FP32", (-1, classes)),)
     )
-    digest, size = artifacts.put(model_file("iris").read_bytes())
+    artefact = model_file("iris").read_bytes()
+    digest, size = artifacts.put(artefact)
+    served_digest, _ = artifacts.put(folding.fold(artefact) or artefact)
     report = {"row_cost_s": [1e-5, 2e-5, 1e-4], "memory_bytes": MODEL_OCTETS}
     project = Project.objects.get(name="demo")
     models = [RegisteredModel(project=project, name=f"grown-{number}") for number in range(count)]
     models = RegisteredModel.objects.bulk_create(models)
-    same = {"digest": digest, "served_digest": digest, "configuration_digest": "0" * 64, "size_bytes": size}
+    same = {"digest": digest, "served_digest": served_digest, "configuration_digest": "0" * 64, "size_bytes": size}
     same |= {"format": "onnx", "runtime": "onnx", "status": "ready", "signature": signature.to_json(), "report": report}
     versions = [ModelVersion(model=model, number=1, ready_at=timezone.now(), **same) for model in models]
     ModelVersion.objects.bulk_create(versions)

@@ -66,6 +66,17 @@ def _iris() -> Any:
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(*_rows())
 
 
+def _far() -> Any:
+    """Far from zero about a whole number: float32 has the distance from it, and not sums of what such numbers weigh."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    apart = np.random.default_rng(0).integers(1, 32, (200, 4)).astype(float)
+    rows = np.concatenate([2.0**16 + apart, 2.0**16 - apart])
+    return make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, rows[:, 0] > rows[:, 1])
+
+
 def _text_labels() -> Any:
     from sklearn.linear_model import LogisticRegression
 
