@@ -174,6 +174,13 @@ class KnownFields(NamedTuple):
 
 #: Bytes as they stand in a frame.
 encode: Callable[[bytes], bytes] = _encoder.encode
+
+
+def octets_begun(count: int) -> bytes:
+    """What so many bytes follow."""
+    return _encoder.encode(bytes(count))[:-count] if count else _encoder.encode(b"")
+
+
 #: A tensor has as many elements as `SpooledTensor` has fields; name, datatype and shape are the first.
 _TENSOR = bytes([0x90 + len(SpooledTensor.__struct_fields__)])
 

@@ -13,9 +13,9 @@ import mmap
 import os
 import struct
 import time
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 SUFFIX = ".spool"
 UNFINISHED = ".new"
@@ -27,6 +27,9 @@ _PROLOGUE = struct.Struct("=8sQQ")
 _COUNTERS = struct.Struct("=QQ")
 _FRAME = struct.Struct("<4sIId")
 _SEALED = struct.Struct("<Id")
+_HEADER = _FRAME.size
+MOST_FRAME = _HEADER + MOST_PAYLOAD
+_pack, _sealed, _count = _FRAME.pack, _SEALED.pack, _COUNTERS.pack_into
 _FILE_MARK = b"SPOOL-1\n"
 #: A false mark inside garbage is given up after this many tries per window, so that no file costs minutes.
 _MOST_CANDIDATES = 10_000
@@ -53,13 +56,8 @@ class Scan:
 
 def seal(payload: bytes) -> bytes:
     """The header of this payload's frame."""
-    now = time.time()
-    length = len(payload)
-    return _FRAME.pack(_MARK, zlib.crc32(payload, zlib.crc32(_SEALED.pack(length, now))), length, now)
-
-
-def frame_bytes(payload: bytes) -> int:
-    return _FRAME.size + len(payload)
+    length, now = len(payload), time.time()
+    return _pack(_MARK, crc32(payload, crc32(_sealed(length, now))), length, now)
 
 
 class Segment:
@@ -85,18 +83,19 @@ class Segment:
         self._calls = 0
         self._synced = 0
 
-    def has_room(self, octets: int) -> bool:
-        return self._end + octets <= self.octets
-
-    def write(self, header: bytes, payload: bytes) -> None:
-        """Add one frame. The caller holds the spool's lock and has asked for room."""
-        start, body = self._end, self._end + _FRAME.size
+    def write(self, header: bytes, payload: bytes) -> bool:
+        """Add one frame; False when there is no room for it. The caller holds the spool's lock."""
+        start, space = self._end, self._map
+        body = start + _HEADER
         end = body + len(payload)
-        self._map[body:end] = payload
-        self._map[start:body] = header
+        if end > self.octets:
+            return False
+        space[body:end] = payload
+        space[start:body] = header
         self._end = end
         self._calls += 1
-        _COUNTERS.pack_into(self._map, 8, end, self._calls)
+        _count(space, 8, end, self._calls)
+        return True
 
     def sync(self) -> None:
         """Push what was written to the disk. fdatasync, because mmap.flush() keeps the interpreter locked meanwhile."""
@@ -176,7 +175,7 @@ def _frame(window: bytes, at: int, start: int) -> Frame | None:
         return None
     _, crc, length, when = _FRAME.unpack_from(window, at)
     payload = window[at + _FRAME.size : end]
-    if zlib.crc32(payload, zlib.crc32(_SEALED.pack(length, when))) != crc:
+    if crc32(payload, crc32(_sealed(length, when))) != crc:
         return None
     return Frame(start + end, when, payload)
 

@@ -43,6 +43,8 @@ class Spool:
         self.directory = directory
         self._limit = limit
         self._segment_bytes = max(4096, min(segment_bytes, limit // 4))
+        #: Octets of the longest frame.
+        self._longest = min(self._segment_bytes - segments.PROLOGUE_BYTES, segments.MOST_FRAME)
         self._lock = threading.Lock()
         segments.remove_unfinished(directory)
         self._drain = _DrainRate(directory)
@@ -61,15 +63,14 @@ class Spool:
         Raises `SpoolFull`, and `ValueError` for a payload that no segment could hold.
         """
         header = segments.seal(payload)
-        octets = len(header) + len(payload)
-        if octets > self._segment_bytes - segments.PROLOGUE_BYTES or len(payload) > segments.MOST_PAYLOAD:
+        if len(header) + len(payload) > self._longest:
             raise ValueError(f"{len(payload)} bytes do not fit into a segment of {self._segment_bytes}")
         with self._lock:
             if self._closed:
                 raise SpoolFull(1)
-            if not self._active.has_room(octets):
+            if not self._active.write(header, payload):
                 self._rotate()
-            self._active.write(header, payload)
+                self._active.write(header, payload)
             self.appended += 1
 
     def tick(self) -> None:

@@ -149,14 +149,14 @@ class OnnxPredictor:
         """Nothing to stop: the session goes with its last reference, after the runs that still use it."""
 
     def _fit(self, value: np.ndarray[Any, Any], spec: TensorSpec, element: Any) -> np.ndarray[Any, Any]:
+        if value.dtype is _DOUBLE and element is _SINGLE and np.vdot(value, value) <= _SAFE:
+            # No element is too large, nor all of them together: what watches for one takes longer than casting.
+            small: np.ndarray[Any, Any] = value.astype(element)
+            return small
         if element.kind == "O":
             return _filled(value, self._missing_text) if spec.nullable else value
         if value.dtype == element:
             return value
-        if value.dtype == np.float64 and element == np.float32 and np.vdot(value, value) <= _SAFE:
-            # No element is too large, nor all of them together: what watches for one takes longer than casting.
-            small: np.ndarray[Any, Any] = value.astype(element)
-            return small
         try:
             with np.errstate(over="raise"):
                 fitted: np.ndarray[Any, Any] = value.astype(element)
@@ -167,6 +167,8 @@ class OnnxPredictor:
             ) from error
 
 
+#: numpy has one object for each of its own types in this machine's order.
+_DOUBLE, _SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 #: Sum of squares of doubles that are singles too.
 _SAFE = float(np.finfo(np.float32).max) ** 2
 

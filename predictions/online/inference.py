@@ -78,7 +78,7 @@ def _answer(call: Call, asked: Asked) -> Answer:
     _predict(call, bound.timeout_s, "no-store" if call.subject else asked.cache_control)
     if call.outputs is None:
         raise errors.UnusableOutput("the model gave no outputs")
-    identifier = text_of(call.number)
+    identifier = text_of(call.octets)
     begun = time.perf_counter()
     headers, content = oip.encode(bound, call.route, identifier, call.outputs)
     if not bound.request.request_id:
@@ -116,14 +116,13 @@ def _bound(call: Call, asked: Asked, body: bytes) -> oip.Bound:
 def _predict(call: Call, timeout_s: float | None, wishes: str) -> None:
     """Answer within the model's own hard limit, the server's limit and the request's: from its cache, or by a run."""
     version = call.route.version
-    predictor = snapshot.predictor(version)
-    left = call.limits["REQUEST_LIMIT_S"] - (time.perf_counter() - call.started)
+    predictor, now = snapshot.predictor(version), time.perf_counter()
+    left = call.limits["REQUEST_LIMIT_S"] - (now - call.started)
     limit = min(version.hard_limit_s, left, timeout_s or left)
     inputs = call.inputs
     if inputs is None or limit <= 0:
         raise errors.PredictionTimeout("the request's own limit has passed")
-    until = time.perf_counter() + limit
-    turn = coalescing.Turn(version, predictor, inputs, call.rows, until, has_own_limit=timeout_s is not None)
+    turn = coalescing.Turn(version, predictor, inputs, call.rows, now + limit, timeout_s is not None, now)
     if not version.cache_ttl_s:
         call.outputs = _run(call, turn)
         return

@@ -15,6 +15,7 @@ from models_registry.principals import Principal
 from models_registry.response_cache import Answered, Outcome
 from models_registry.routing import Route, Version
 from models_registry.runtime.signature import Signature, Tensors, TensorSpec
+from models_registry.runtime.tensors import Array
 from monitoring import ids, keeping, records, spooling
 from monitoring.logs import context
 from monitoring.privacy import Guard
@@ -38,9 +39,10 @@ class _Field(NamedTuple):
 class Call(msgspec.Struct):
     """One call from the moment a version was chosen; what is known of it grows along the path.
 
-    Times: `accepted_at` seconds since the epoch, `started` of the monotonic clock; `queue_s` waiting for a turn of the
-    model, `inference_s` inside of it and `encode_s` from its outputs to the answer, in seconds. `limits` is the setting
-    SERVING. `number` is its id, of which few calls need the object.
+    Times: `accepted_at` seconds since the epoch, `started` of the monotonic clock; `total_s` until its record is
+    written, `queue_s` waiting for a turn of the model, `inference_s` inside of it and `encode_s` from its outputs to
+    the answer, in seconds. `limits` is the setting
+    SERVING. `octets` are its id, of which few calls need the object.
     """
 
     principal: Principal
@@ -48,10 +50,11 @@ class Call(msgspec.Struct):
     accepted_at: float
     started: float
     limits: Mapping[str, Any]
-    number: int = msgspec.field(default_factory=ids.mint_number)
+    octets: bytes = msgspec.field(default_factory=ids.mint_octets)
     request_id: str = ""
     subject: str = ""
     rows: int = 0
+    total_s: float = 0.0
     queue_s: float = 0.0
     inference_s: float = 0.0
     encode_s: float = 0.0
@@ -61,11 +64,7 @@ class Call(msgspec.Struct):
 
     @property
     def id(self) -> UUID:
-        return ids.of_number(self.number)
-
-    @property
-    def total_s(self) -> float:
-        return time.perf_counter() - self.started
+        return ids.of_bytes(self.octets)
 
     @property
     def cached(self) -> bool:
@@ -77,6 +76,7 @@ def keep(call: Call, error: BaseException | None = None) -> None:
     """Write the call's record; when this returns, no death of the process loses it. Raises `Unavailable`."""
     version = call.route.version
     form = _form_of(version)
+    call.total_s = time.perf_counter() - call.started
     guard = protection.guard_of(version) if version.privacy else None
     own = (
         call.accepted_at,
@@ -96,7 +96,7 @@ def keep(call: Call, error: BaseException | None = None) -> None:
     )
     known = form.known(call.route.reason, "succeeded" if error is None else "failed")
     try:
-        spooling.append(records.encode_known(call.number.to_bytes(16, "big"), known, own))
+        spooling.append(records.encode_known(call.octets, known, own))
     except SpoolFull as full:
         raise errors.Unavailable(
             "records wait for their store, and there is no room for another", retry_after=full.retry_after
@@ -128,40 +128,53 @@ def _kept(side: str, form: _Side, tensors: Tensors | None, guard: Guard | None) 
     return keeping.keep_tensors(kept if guard is None else guard.tensors(side, kept))
 
 
-#: Shapes of a tensor that are remembered for each version.
+#: Shapes of a tensor that are remembered for each of a version's.
 _MOST_SHAPES = 1000
 
 
 class _Side:
     """The inputs, or the outputs, of one version. `fields` are its tensors."""
 
-    __slots__ = ("_begun", "_heads", "_tails", "fields")
+    __slots__ = ("_begun", "_shares", "fields")
 
     def __init__(self, fields: Sequence[_Field]) -> None:
         self.fields = fields
         self._begun = records.tensors_begun(len(fields))
-        self._tails = [records.tensor_tail(field.columns) for field in fields]
-        #: What stands before a tensor's data, by its name and shape.
-        self._heads: dict[tuple[str, tuple[int, ...]], bytes] = {}
+        self._shares = [_Share(field) for field in fields]
 
     def encoded(self, tensors: Tensors) -> msgspec.Raw | None:
         """What `keeping` would keep, encoded in a third of the time; None where something is missing or too large."""
         parts, size = [self._begun], 0
-        for field, tail in zip(self.fields, self._tails, strict=True):
-            name, datatype, _ = field
-            array = tensors.get(name)
-            if array is None or array.nbytes > keeping.ONLINE_LIMIT:
+        for share in self._shares:
+            array = tensors.get(share.name)
+            if array is None or (octets := array.nbytes) > keeping.ONLINE_LIMIT:
                 return None
-            data = keeping.data_of(datatype, array) if datatype == "BYTES" else array.tobytes()
+            head = share.heads.get((octets, array.shape)) or share.head(array)
+            data = array.tobytes() if share.is_numeric else records.encode(keeping.data_of("BYTES", array))
             size += len(data)
-            head = self._heads.get((name, array.shape)) or self._head(field, array.shape)
-            parts += (head, records.encode(data), tail)
+            parts += (head, data, share.tail)
         return msgspec.Raw(b"".join(parts)) if size <= keeping.ONLINE_LIMIT else None
 
-    def _head(self, field: _Field, shape: tuple[int, ...]) -> bytes:
-        if len(self._heads) >= _MOST_SHAPES:
-            self._heads.clear()
-        head = self._heads[field.name, shape] = records.tensor_head(field.name, field.datatype, shape)
+
+class _Share:
+    """What records of one tensor share: what stands before its data, by bytes and shape, and behind them."""
+
+    __slots__ = ("_datatype", "heads", "is_numeric", "name", "tail")
+
+    def __init__(self, field: _Field) -> None:
+        self.name, self._datatype, columns = field
+        self.is_numeric = self._datatype != "BYTES"
+        self.heads: dict[tuple[int, tuple[int, ...]], bytes] = {}
+        self.tail = records.tensor_tail(columns)
+
+    def head(self, array: Array) -> bytes:
+        """Up to the data; of numbers with the length of their bytes, which those that come here do not differ in."""
+        if len(self.heads) >= _MOST_SHAPES:
+            self.heads.clear()
+        head = records.tensor_head(self.name, self._datatype, array.shape)
+        if self.is_numeric:
+            head += records.octets_begun(array.nbytes)
+        self.heads[array.nbytes, array.shape] = head
         return head
 
 

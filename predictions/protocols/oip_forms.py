@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import orjson
 
 from models_registry.per_version import PerVersion
@@ -76,7 +75,7 @@ def listed(array: Array) -> Any:
     if array.dtype.kind == "O" or array.dtype.itemsize < 4:
         # orjson writes neither text arrays nor the narrowest floats itself.
         return array.ravel().tolist()
-    return np.ascontiguousarray(array).reshape(-1)
+    return array.ravel()
 
 
 def dumps(array: Array, dump: Callable[..., bytes] = orjson.dumps) -> bytes:

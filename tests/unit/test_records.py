@@ -73,7 +73,7 @@ def test_tensors_written_from_their_parts_are_the_same_to_the_octet(count):
     parts = [records.tensors_begun(count)]
     for one in tensors:
         head = records.tensor_head(one.name, one.datatype, one.shape)
-        parts += [head, records.encode(one.data), records.tensor_tail(one.columns)]
+        parts += [head, records.octets_begun(len(one.data)), one.data, records.tensor_tail(one.columns)]
     whole = msgspec.msgpack.encode(tensors)
     assert b"".join(parts) == whole
     assert msgspec.msgpack.encode(msgspec.Raw(whole)) == whole
