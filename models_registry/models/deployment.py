@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models import F
 from django.dispatch import Signal
 
@@ -117,4 +117,8 @@ class RegistryRevision(models.Model):
 
     @classmethod
     def current(cls) -> int:
-        return cls.objects.filter(pk=1).values_list("revision", flat=True).first() or 0
+        # Asked four times a second: Django takes eight times as long to make this statement as the database to answer.
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT revision FROM {cls._meta.db_table} WHERE id = 1")  # noqa: S608 - a constant
+            row = cursor.fetchone()
+        return int(row[0]) if row else 0
