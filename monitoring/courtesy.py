@@ -49,6 +49,10 @@ class Courtesy(Protocol):
         """Seconds to pause after a piece of work that took so much CPU time."""
         ...
 
+    def hurries(self) -> bool:
+        """Whether there is nobody to give way to now: then more than one piece may be under way at the same time."""
+        ...
+
     def read(self, work: Callable[..., T], *args: Any) -> T:
         """Do the part of a piece that holds no lock which others want."""
         return work(*args)
@@ -81,6 +85,9 @@ class TowardsCalls(Courtesy):
             self._looked_at, self._answered = now, answered
         return self.is_busy
 
+    def hurries(self) -> bool:
+        return not self.is_busy
+
     def pause_after(self, cpu_s: float) -> float:
         """Seconds to pause after work that took so much CPU time."""
         return min(MOST_PAUSE_S, cpu_s * (1 - SHARE) / SHARE) if self.is_busy else 0.0
@@ -93,14 +100,19 @@ class TowardsOthers(Courtesy):
         self._filled = filled
         self._waited_s = waited_s or _waited_s
         self._before_s = 0.0
+        self._hurries = True
 
     def batch(self, most: int) -> int:
         self._before_s = self._waited_s()
         return most
 
+    def hurries(self) -> bool:
+        return self._hurries
+
     def pause_after(self, cpu_s: float) -> float:
         is_crowded = self._waited_s() - self._before_s > CROWDED * cpu_s
-        if not is_crowded or self._filled() >= FILLED:
+        self._hurries = not is_crowded or self._filled() >= FILLED
+        if self._hurries:
             return 0.0
         return min(CROWDED_PAUSE_S, cpu_s * (1 - CROWDED_SHARE) / CROWDED_SHARE)
 

@@ -47,6 +47,9 @@ class IdleTime(Courtesy):
     def write(self, work: Callable[..., T], *args: Any) -> T:
         return work(*args) if self.is_starved else self._do(work, *args)[0]
 
+    def hurries(self) -> bool:
+        return not self._gives_way
+
     def pause_after(self, cpu_s: float) -> float:
         return 0.0
 

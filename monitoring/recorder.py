@@ -1,7 +1,8 @@
 """The recorder: moves what was seen from where it waits (spool, ledger) into the record store, each exactly once.
 
 A source is told to forget an item only after the store's own outcome for it was read; dying anywhere in between
-costs a repeat, which the store answers with DUPLICATE.
+costs a repeat, which the store answers with DUPLICATE. While a store elsewhere works on one batch, the next is read
+and given to it (`under_way`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from monitoring.courtesy import Courtesy, towards_calls
 from monitoring.records import Record
 from monitoring.spool import Reader, Token
 from monitoring.stores.base import Outcome, RecordStore, StoreUnavailable
+from monitoring.under_way import Given, UnderWay
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +43,11 @@ class Source(Protocol):
 
     name: str
 
-    def batch(self, limit: int) -> list[tuple[Any, Record]]:
-        """At most `limit` waiting records with a token each, oldest first; unmarked ones come again."""
+    def batch(self, limit: int, behind: Any = None) -> list[tuple[Any, Record]]:
+        """At most `limit` waiting records with a token each, oldest first; unmarked ones come again.
+
+        `behind` is the last token of the batch before, which is not marked yet: only what follows it is wanted.
+        """
         ...
 
     def mark(self, tokens: Sequence[Any]) -> None:
@@ -75,10 +80,10 @@ class SpoolSource:
         self._dead = dead
         self._damaged = 0
 
-    def batch(self, limit: int) -> list[tuple[Token, Record]]:
+    def batch(self, limit: int, behind: Token | None = None) -> list[tuple[Token, Record]]:
         found: list[tuple[Token, Record]] = []
         unreadable: list[Token] = []
-        for token, payload in self._reader.batch(calls=limit, octets=BATCH_BYTES):
+        for token, payload in self._reader.batch(calls=limit, octets=BATCH_BYTES, behind=behind):
             try:
                 found.append((token, records.from_spooled(records.decode_call(payload))))
             except (msgspec.MsgspecError, ValueError, KeyError, TypeError, OverflowError) as error:
@@ -111,11 +116,13 @@ class _BackOff:
     failures: int = 0
     until: float = 0.0
 
-    def failed(self) -> float:
-        wait = BACK_OFF_S[min(self.failures, len(BACK_OFF_S) - 1)]
+    @property
+    def next_s(self) -> float:
+        return BACK_OFF_S[min(self.failures, len(BACK_OFF_S) - 1)]
+
+    def failed(self) -> None:
+        self.until = time.monotonic() + self.next_s
         self.failures += 1
-        self.until = time.monotonic() + wait
-        return wait
 
     def worked(self) -> None:
         self.failures, self.until = 0, 0.0
@@ -135,6 +142,7 @@ class Recorder:
         self._sources = sources
         self._dead = dead
         self._back_off = _BackOff()
+        self._under_way = UnderWay(store)
         self._stopped = False
 
     def round(self) -> int:
@@ -147,50 +155,75 @@ class Recorder:
         moved = 0
         ends = time.monotonic() + ROUND_S
         for source in self._sources:
-            while not self._stopped and time.monotonic() < ends:
-                begun = time.thread_time()
-                batch = self._courtesy.read(source.batch, self._courtesy.batch(BATCH_RECORDS))
-                if not batch:
-                    break
-                marked, is_clean = self._courtesy.write(self._move, source, batch)
-                moved += marked
-                if not is_clean:
-                    return moved
-                time.sleep(self._courtesy.pause_after(time.thread_time() - begun))
+            marked, is_clean = self._work_off(source, ends)
+            moved += marked
+            if not is_clean:
+                self._back_off.failed()
+                break
         return moved
 
     def stop(self) -> None:
-        """End the round that runs after its current batch."""
+        """End the round that runs after its current batches."""
         self._stopped = True
 
-    def _move(self, source: Source, batch: Sequence[tuple[Any, Record]]) -> tuple[int, bool]:
+    def close(self) -> None:
+        """Behind the last round."""
+        self._under_way.close()
+
+    def _work_off(self, source: Source, ends: float) -> tuple[int, bool]:
         """(items marked, whether the store took everything it could)."""
+        under_way, moved, is_clean = self._under_way, 0, True
         try:
-            outcomes = self._store.create([record for _, record in batch])
+            while is_clean and not self._stopped and time.monotonic() < ends:
+                begun = time.thread_time()
+                limit = self._courtesy.batch(BATCH_RECORDS)
+                batch = self._courtesy.read(source.batch, limit, under_way.behind)
+                # At the end of what waits everything is settled first, so that nothing older is passed by for long.
+                ahead = self._store.at_once - 1 if len(batch) == limit and self._courtesy.hurries() else 0
+                if batch:
+                    under_way.give(batch, at_once=ahead > 0)
+                marked, is_clean = self._settle_down_to(ahead, source)
+                moved += marked
+                if not batch:
+                    break
+                time.sleep(self._courtesy.pause_after(time.thread_time() - begun))
+            marked, is_last_clean = self._settle_down_to(0, source)
+            return moved + marked, is_clean and is_last_clean
+        finally:
+            under_way.forget()
+
+    def _settle_down_to(self, number: int, source: Source) -> tuple[int, bool]:
+        """Settle the oldest batches until so many are left. (items marked, whether the store took all it could)."""
+        moved, is_clean = 0, True
+        while len(self._under_way) > number:
+            marked, is_this_clean = self._courtesy.write(self._settle, source, self._under_way.oldest())
+            moved += marked
+            is_clean = is_clean and is_this_clean
+        return moved, is_clean
+
+    def _settle(self, source: Source, given: Given) -> tuple[int, bool]:
+        """Have the source forget what the store has judged. (items marked, whether the store took all it could)."""
+        try:
+            outcomes = given.outcomes()
         except StoreUnavailable as error:
-            wait = self._back_off.failed()
             logger.warning(
                 "the record store is unavailable, records wait in %s (again in %.1f s): %s",
                 source.name,
-                wait,
+                self._back_off.next_s,
                 error,
                 extra={"action": "record_store_unavailable"},
             )
             return 0, False
-        erasures.drop_late(self._store, (record for _, record in batch))
-        answers.observe(
-            record for (_, record), outcome in zip(batch, outcomes, strict=True) if outcome is Outcome.STORED
-        )
-        settled = [
-            token for (token, record), outcome in zip(batch, outcomes, strict=True) if self._is_settled(record, outcome)
-        ]
+        judged = list(zip(given.batch, outcomes, strict=True))
+        erasures.drop_late(self._store, (record for _, record in given.batch))
+        answers.observe(record for (_, record), outcome in judged if outcome is Outcome.STORED)
+        settled = [token for (token, record), outcome in judged if self._is_settled(record, outcome)]
         for outcome, amount in Counter(outcomes).items():
             if outcome is not Outcome.RETRY:
                 metrics.count_records(_COUNTED_AS[outcome], amount)
         if settled:
             source.mark(settled)
-        if len(settled) < len(batch):
-            self._back_off.failed()
+        if len(settled) < len(judged):
             return len(settled), False
         self._back_off.worked()
         return len(settled), True
@@ -239,10 +272,12 @@ class RecorderThread:
         self._ticker.wake()
 
     def stop(self, timeout: float) -> None:
-        """End after the batch that is being written; what waits is found again at the next start."""
+        """End after the batches that are being written; what waits is found again at the next start."""
         if self._recorder is not None:
             self._recorder.stop()
         self._ticker.stop(timeout)
+        if self._recorder is not None:
+            self._recorder.close()
         for source in self._sources:
             if isinstance(source, SpoolSource):
                 source.close()

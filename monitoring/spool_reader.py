@@ -44,11 +44,16 @@ class _Opened:
     octets: int
     position: int
     stored: int
-    scanned: int = 0
+    scanned: int
     trailing_damage: int = 0
     is_abandoned: bool = False
     handed: deque[tuple[int, int]] = field(default_factory=deque)
     done: set[int] = field(default_factory=set)
+
+    def begin_anew(self) -> None:
+        """Go back to the checkpoint: what was handed out and refused comes again."""
+        self.handed.clear()
+        self.scanned, self.trailing_damage = self.position, 0
 
 
 class Reader:
@@ -61,16 +66,25 @@ class Reader:
         self._lock_file: int | None = None
         self.damaged = 0
 
-    def batch(self, *, calls: int = 500, octets: int = 5_000_000) -> list[tuple[Token, bytes]]:
-        """The oldest calls that are not marked, in the order written; those handed out before come again."""
+    def batch(
+        self, *, calls: int = 500, octets: int = 5_000_000, behind: Token | None = None
+    ) -> list[tuple[Token, bytes]]:
+        """The oldest calls that are not marked, in the order written; those handed out before come again.
+
+        With `behind`, the last token of the batch before, only what follows it is handed out, marked or not.
+        """
         if not self._is_alone():
             return []
         found: list[tuple[Token, bytes]] = []
         taken = 0
         for path in segment_paths(self._directory):
+            if behind is not None and path.name < behind.segment:
+                continue
             opened = self._open(path)
             if opened is None:
                 continue
+            if behind is None or path.name != behind.segment:
+                opened.begin_anew()
             for frame in self._read(opened, calls - len(found), octets - taken):
                 found.append((Token(path.name, frame.end), frame.payload))
                 taken += len(frame.payload)
@@ -116,17 +130,15 @@ class Reader:
             except FileNotFoundError:
                 return None
             position, stored = checkpoint(path)
-            opened = _Opened(path, file, os.fstat(file).st_size, position, stored)
+            opened = _Opened(path, file, os.fstat(file).st_size, position, stored, scanned=position)
             self._opened[path.name] = opened
         return opened
 
     def _read(self, opened: _Opened, calls: int, octets: int) -> list[segments.Frame]:
-        """Frames behind the checkpoint that are not stored; `handed` is made anew, so what was refused comes again."""
+        """Frames behind what was scanned that are not stored."""
         # Asked before reading: whatever was written before the writer gave up is then seen.
         opened.is_abandoned = opened.is_abandoned or segments.is_abandoned(opened.file)
         stop = opened.octets if opened.is_abandoned else min(opened.octets, segments.counters(opened.file)[0])
-        opened.handed.clear()
-        opened.scanned, opened.trailing_damage = opened.position, 0
         fresh: list[segments.Frame] = []
         while opened.scanned < stop and len(fresh) < calls and octets > 0:
             scan = segments.scan(opened.file, opened.scanned, stop, calls=calls, octets=2**20)

@@ -86,7 +86,12 @@ class Count:
 
 
 class RecordStore(Protocol):
-    """Contract-tested against every implementation in `tests/contracts`."""
+    """Contract-tested against every implementation in `tests/contracts`.
+
+    `at_once` is how many creates may be under way at the same time: more than one where the work is done elsewhere.
+    """
+
+    at_once: int = 1
 
     def create(self, records: Sequence[Record]) -> list[Outcome]:
         """Add records, each at most once by id; the answer has one outcome per record, in order.

@@ -18,7 +18,7 @@ from monitoring.models import RecordRow, RecordValue
 from monitoring.records import Record
 from monitoring.stores import cursors, database_timeline
 from monitoring.stores.base import Count as Counted
-from monitoring.stores.base import Outcome, Page, Query, StoreUnavailable
+from monitoring.stores.base import Outcome, Page, Query, RecordStore, StoreUnavailable
 from monitoring.stores.database_queries import Stretch, indexed, unindexed
 from monitoring.stores.timeline import Timeline
 
@@ -61,7 +61,7 @@ class _Entry:
     values: tuple[tuple[Any, ...], ...]
 
 
-class DatabaseStore:
+class DatabaseStore(RecordStore):
     """`monitoring.stores.base.RecordStore` on `RecordRow` and `RecordValue`."""
 
     def create(self, records: Sequence[Record]) -> list[Outcome]:

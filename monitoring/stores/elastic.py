@@ -40,6 +40,8 @@ _LATER = {403, 404, 408, 429, 500, 502, 503, 504}
 class ElasticStore:
     """`RecordStore` on one cluster. `client` has short time-outs and no retries of its own: the source retries."""
 
+    at_once = 2
+
     def __init__(self, client: Elasticsearch, layout: Layout | None = None) -> None:
         self._client = self.client = client
         self._layout = self.layout = layout or Layout()
@@ -87,12 +89,11 @@ class ElasticStore:
         hashes: list[str] = []
         operations: list[Any] = []
         for record in batch:
-            document = documents.to_document(record)
-            encoded = documents.encode(document)
+            encoded = documents.encode_record(record)
             hashes.append(documents.content_hash(encoded))
             index, identifier = self._layout.index_of(record.id), record.id
             operations.append(b'{"create":{"_index":"%b","_id":"%b"}}' % (index.encode(), str(identifier).encode()))
-            operations.append(_hashed(document, encoded, hashes[-1]))
+            operations.append(_hashed(record, encoded, hashes[-1]))
         try:
             with judged():
                 # Of each item its status is all that is judged: the rest would be half of what there is to parse.
@@ -274,10 +275,10 @@ def _record(source: Mapping[str, Any]) -> Record:
     return documents.from_document({name: value for name, value in source.items() if name != "content_hash"})
 
 
-def _hashed(document: dict[str, Any], encoded: bytes, content_hash: str) -> Any:
+def _hashed(record: Record, encoded: bytes, content_hash: str) -> Any:
     """The document with its hash: as the bytes that were hashed, unless an escape in them may be a lone surrogate."""
     if rb"\ud" in encoded:
-        return _encodable({**document, "content_hash": content_hash})
+        return _encodable({**documents.to_document(record), "content_hash": content_hash})
     return b'%b,"content_hash":"%b"}' % (encoded[:-1], content_hash.encode())
 
 

@@ -105,8 +105,8 @@ class Rows:
         """How long the oldest row waits for its record, of what it may (0 to 1 and beyond)."""
         return (timezone.now() - self._oldest).total_seconds() / MOST_LATE_S if self._oldest is not None else 0.0
 
-    def batch(self, limit: int) -> list[tuple[UUID, Record]]:
-        rows = sweeps.unrecorded(limit)
+    def batch(self, limit: int, behind: UUID | None = None) -> list[tuple[UUID, Record]]:
+        rows = sweeps.unrecorded(limit, behind=behind)
         self._oldest = rows[0].completed_at if rows else None
         return [
             (row.id, recording.record_of(row, _signature(row.version_id), protection.guard_of_row(row.version_id)))

@@ -139,17 +139,20 @@ _UNRECORDED = f"""
     SELECT {_COLUMNS} FROM (
         SELECT {_COLUMNS}, sum({_OCTETS}) OVER (ORDER BY id) - ({_OCTETS}) AS before FROM (
             SELECT {_COLUMNS} FROM {TABLE}
-            WHERE recorded_at IS NULL AND status IN ('succeeded', 'failed', 'canceled', 'aborted')
+            WHERE recorded_at IS NULL AND status IN ('succeeded', 'failed', 'canceled', 'aborted') AND id > %s
             ORDER BY id LIMIT %s) AS oldest) AS summed
     WHERE before < %s ORDER BY id"""
 
+_LEAST = UUID(int=0)
 
-def unrecorded(limit: int, *, octets: int = 5_000_000) -> list[Ended]:
+
+def unrecorded(limit: int, *, octets: int = 5_000_000, behind: UUID | None = None) -> list[Ended]:
     """Ended rows without a record, oldest first: at most `limit`, and no more once they hold `octets` bytes.
+    With `behind`, only those whose ids are greater.
 
     Not as model instances, which cost three times as much to make as the record itself.
     """
-    return [_ended(row) for row in fetch(_UNRECORDED, [limit, octets])]
+    return [_ended(row) for row in fetch(_UNRECORDED, [dialect().id(behind or _LEAST), limit, octets])]
 
 
 def _ended(values: tuple[Any, ...]) -> Ended:

@@ -64,6 +64,40 @@ def test_an_unmarked_call_comes_again_and_a_marked_one_does_not(tmp_path):
     assert [payload for _, payload in Reader(tmp_path).batch()] == [b"1", b"2", b"3"]
 
 
+@pytest.mark.parametrize("segment_bytes", [2**20, 8192])
+def test_calls_behind_a_batch_that_is_not_marked_yet_are_handed_out_without_it(tmp_path, segment_bytes):
+    writer = Spool(tmp_path, segment_bytes=segment_bytes)
+    written = [b"%d" % number + bytes(1000) for number in range(30)]
+    for payload in written:
+        writer.append(payload)
+    reader = Reader(tmp_path)
+    under_way, found = [reader.batch(calls=4)], []
+    while under_way:
+        if batch := reader.batch(calls=4, behind=under_way[-1][-1][0]):
+            under_way.append(batch)
+        oldest = under_way.pop(0)
+        found += [payload for _, payload in oldest]
+        reader.mark([token for token, _ in oldest])
+    assert found == written
+    assert reader.batch() == []
+    writer.close()
+    assert payloads(reader) == []
+    assert list(tmp_path.glob("*.offset")) == []
+
+
+def test_a_batch_that_was_refused_comes_again_without_the_one_behind_it_that_is_stored(tmp_path):
+    writer = Spool(tmp_path)
+    for number in range(10):
+        writer.append(b"%d" % number)
+    reader = Reader(tmp_path)
+    refused = reader.batch(calls=4)
+    stored = reader.batch(calls=4, behind=refused[-1][0])
+    reader.mark([token for token, _ in stored])
+    assert [payload for _, payload in reader.batch()] == [b"0", b"1", b"2", b"3", b"8", b"9"]
+    reader.mark([token for token, _ in refused])
+    assert [payload for _, payload in reader.batch()] == [b"8", b"9"]
+
+
 def test_a_second_reader_of_the_same_folder_gets_nothing(tmp_path):
     Spool(tmp_path).append(b"x")
     first, second = Reader(tmp_path), Reader(tmp_path)

@@ -11,8 +11,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from monitoring import spooling
-from serving_site import processes, worker
+from monitoring import spooling, stores
+from serving_site import memory, processes, worker
 
 #: Seconds between two looks at the spool.
 LOOK_S = 0.5
@@ -36,6 +36,8 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: ended.set())
         worker.serve_metrics()
         processes.start(processes.keeper)
+        stores.open_store()  # imports its client
+        memory.settle()
         self.stdout.write("The keeper runs.")
         self.stdout.flush()
         while not ended.wait(LOOK_S) and not (until_recorded and is_recorded()):

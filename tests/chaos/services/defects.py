@@ -75,10 +75,10 @@ def marked_before_read() -> None:
     """D4: a source is told to forget a batch before the store's outcome for its items is read."""
     from monitoring.recorder import Recorder
 
-    move = Recorder._move
+    settle = Recorder._settle
 
-    def mark_then_move(self: Recorder, source: Any, batch: Sequence[Any]) -> tuple[int, bool]:
-        source.mark([token for token, _ in batch])
+    def mark_then_settle(self: Recorder, source: Any, given: Any) -> tuple[int, bool]:
+        source.mark([token for token, _ in given.batch])
 
         class Deaf:
             name = source.name
@@ -87,9 +87,9 @@ def marked_before_read() -> None:
             def mark(_: Any) -> None:
                 """They are marked already."""
 
-        return move(self, Deaf(), batch)
+        return settle(self, Deaf(), given)
 
-    Recorder._move = mark_then_move  # type: ignore[method-assign]
+    Recorder._settle = mark_then_settle  # type: ignore[method-assign]
 
 
 def settle_without_fence() -> None:

@@ -111,6 +111,17 @@ def test_how_late_records_are_is_known_by_the_oldest_row_without_one():
     assert source.lateness() == 0.0
 
 
+def test_rows_behind_one_that_is_not_marked_yet_are_handed_out_without_it():
+    ids = rows.accept(4)
+    for identifier in ids:
+        ledger.cancel(1, identifier)
+    source = keeper.Rows()
+    first = [token for token, _ in source.batch(2)]
+    assert [*first, *(token for token, _ in source.batch(10, first[-1]))] == ids
+    assert source.batch(10, ids[-1]) == []
+    assert [token for token, _ in source.batch(10)] == ids
+
+
 def test_the_same_row_gives_the_same_record():
     [identifier] = rows.accept()
     fence = rows.claim([identifier])[0].fence

@@ -169,7 +169,7 @@ def test_a_record_that_was_on_its_way_is_dropped_when_it_arrives(adder, door):
         def __init__(self):
             self.marked = []
 
-        def batch(self, limit):
+        def batch(self, limit, behind=None):
             return [] if self.marked else waiting
 
         def mark(self, tokens):
