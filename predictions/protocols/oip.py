@@ -17,6 +17,7 @@ from models_registry.errors import InvalidInput, UnusableOutput
 from models_registry.routing import Route, Version
 from models_registry.runtime import floats, tensors
 from models_registry.runtime.signature import Signature, Tensors, TensorSpec
+from models_registry.runtime.tensors import Array
 from predictions.protocols import oip_forms, oip_inputs, oip_quick, strict_json
 from predictions.protocols.inference import InferenceRequest
 from predictions.protocols.oip_forms import Form, Wanted
@@ -29,7 +30,6 @@ JSON_HEADERS = (("Content-Type", "application/json"),)
 MAX_ID = 256
 
 _NUMBERS = orjson.OPT_SERIALIZE_NUMPY
-_TEXT = frozenset((str,))
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -215,10 +215,7 @@ def check_outputs(outputs: Tensors, signature: Signature, *, rows: int, limit: i
             raise UnusableOutput(f"the model gave no output {spec.name} for each row", field=spec.name)
         kind = found.dtype.kind
         if kind == "O":
-            texts = found.ravel().tolist()
-            if not _TEXT.issuperset(map(type, texts)):
-                raise UnusableOutput(f"output {spec.name} holds something other than text", field=spec.name)
-            size += sum(map(len, texts))
+            size += _text_size(found, spec.name)
             continue
         if kind == "f" and not floats.is_finite(found):
             row = int(np.argmax(~np.isfinite(found.reshape(rows, -1)).all(axis=1)))
@@ -226,6 +223,14 @@ def check_outputs(outputs: Tensors, signature: Signature, *, rows: int, limit: i
         size += found.nbytes
     if size > limit:
         raise UnusableOutput(f"the outputs have {size} bytes, more than the limit of {limit}")
+
+
+def _text_size(array: Array, name: str) -> int:
+    """Characters of all texts."""
+    try:
+        return len("".join(array.ravel().tolist()))  # in one step, which takes nothing else
+    except TypeError:
+        raise UnusableOutput(f"output {name} holds something other than text", field=name) from None
 
 
 def encode(bound: Bound, route: Route, identifier: str, outputs: Tensors) -> tuple[list[tuple[str, str]], bytes]:
