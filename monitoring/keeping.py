@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import orjson
+from blake3 import blake3
 
 from monitoring.records import PROTECTED, SpooledTensor
 
@@ -39,7 +39,7 @@ def keep_tensors(tensors: Sequence[SpooledTensor], *, limit: int = ONLINE_LIMIT)
 
 
 def keep_json(encoded: bytes, *, limit: int = QUEUED_LIMIT) -> Any:
-    """A JSON document's value when it is small enough; else its SHA-256, size, rows and first rows.
+    """A JSON document's value when it is small enough; else its digest, size, rows and first rows.
 
     Rows are the items of the longest lists directly in the document (`instances`, or an output's name).
     """
@@ -53,11 +53,16 @@ def keep_json(encoded: bytes, *, limit: int = QUEUED_LIMIT) -> Any:
         if len(json.dumps(first)) <= limit:
             break
     return {
-        "sha256": hashlib.sha256(encoded).hexdigest(),
+        "digest": _digest(encoded),
         "bytes": len(encoded),
         "rows": max((len(item) for item in lists.values()), default=0),
         "first_rows": first,
     }
+
+
+def _digest(data: bytes) -> str:
+    # No weaker than SHA-256, and a quarter of its time: with that, a large call's digest took longer than its model.
+    return f"blake3:{blake3(data).hexdigest()}"
 
 
 def _json(texts: list[str | None]) -> bytes:
@@ -75,7 +80,7 @@ def _cut(item: SpooledTensor, share: int) -> SpooledTensor:
     else:
         row_bytes = len(item.data) // max(1, rows)
         data = item.data[: row_bytes * min(kept, share // max(1, row_bytes))]
-    return msgspec.structs.replace(item, data=data, sha256=hashlib.sha256(item.data).hexdigest())
+    return msgspec.structs.replace(item, data=data, digest=_digest(item.data))
 
 
 def _cut_text(data: bytes, width: int, *, rows: int, share: int) -> bytes:

@@ -98,16 +98,16 @@ class Record(msgspec.Struct, frozen=True):
 class SpooledTensor(msgspec.Struct, frozen=True, array_like=True):
     """A tensor as the online path leaves it: raw little-endian bytes, or a flat JSON list for BYTES.
 
-    When it was too large to keep, `data` holds the first rows only and `sha256` the digest of all of it, while
-    `shape` stays the true one. `columns` are the names under which the elements of the first row are searchable
-    (features; "probabilities.setosa"), as many as a row has elements, or none.
+    When it was too large to keep, `data` holds the first rows only and `digest` ("blake3:" and 64 hexadecimal digits)
+    is that of all of it, while `shape` stays the true one. `columns` are the names under which the elements of the
+    first row are searchable (features; "probabilities.setosa"), as many as a row has elements, or none.
     """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
     data: bytes
-    sha256: str = ""
+    digest: str = ""
     columns: tuple[str, ...] = ()
 
 
@@ -261,10 +261,10 @@ def tensor_json(tensor: SpooledTensor) -> Any:
 
 
 def _shown(tensor: SpooledTensor, rows: Any) -> Any:
-    if not tensor.sha256:
+    if not tensor.digest:
         return rows
     return {
-        "sha256": tensor.sha256,
+        "digest": tensor.digest,
         "datatype": tensor.datatype,
         "shape": list(tensor.shape),
         "first_rows": rows,
@@ -309,7 +309,7 @@ def _texts(data: bytes) -> list[Any]:
 def _little_rows(tensor: SpooledTensor) -> list[Any] | None:
     """A little table of finite numbers as nested lists; None for any other tensor."""
     char, octets = _VIEWS.get(tensor.datatype, ("", 0))
-    if tensor.sha256 or len(tensor.shape) != 2 or not 0 < len(tensor.data) <= _MOST_VIEWED:
+    if tensor.digest or len(tensor.shape) != 2 or not 0 < len(tensor.data) <= _MOST_VIEWED:
         return None
     rows, width = tensor.shape
     if len(tensor.data) != rows * width * octets:
@@ -328,7 +328,7 @@ def _rows(tensor: SpooledTensor) -> Any:
         flat = np.array(_texts(tensor.data), dtype=object)
     else:
         flat = np.frombuffer(tensor.data, dtype=_DTYPES[tensor.datatype])
-    shape = (-1, *tensor.shape[1:]) if tensor.sha256 and tensor.shape else tensor.shape
+    shape = (-1, *tensor.shape[1:]) if tensor.digest and tensor.shape else tensor.shape
     if flat.dtype.kind == "f" and not (finite := np.isfinite(flat)).all():
         flat = flat.astype(object)
         flat[~finite] = None

@@ -52,8 +52,8 @@ def test_other_numbers_are_seen_by_their_size_under_the_name_of_the_output() -> 
 
 
 def test_of_a_cut_output_the_first_rows_count_and_what_was_dropped_is_nothing() -> None:
-    answers.observe([record({"label": {"sha256": "ab", "shape": [9], "first_rows": ["setosa"]}})])
-    answers.observe([record(None), record({"label": {"sha256": "ab"}}), record({"label": "***"})])
+    answers.observe([record({"label": {"digest": "ab", "shape": [9], "first_rows": ["setosa"]}})])
+    answers.observe([record(None), record({"label": {"digest": "ab"}}), record({"label": "***"})])
     assert classes() == {"setosa": 1}
 
 

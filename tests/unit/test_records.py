@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 import numpy as np
 import pytest
+from blake3 import blake3
 
 from monitoring import documents, keeping, records
 from monitoring.ids import mint
@@ -144,7 +145,7 @@ def test_what_is_too_large_leaves_digest_shape_and_first_rows(rows, width, kept)
     assert len(cut.data) <= keeping.ONLINE_LIMIT
     found = records.tensor_json(cut)
     assert found["shape"] == [rows, width]
-    assert len(found["sha256"]) == 64
+    assert found["digest"] == f"blake3:{blake3(array.tobytes()).hexdigest()}"
     assert found["first_rows"] == array[:kept].tolist()
     assert len(records.from_spooled(call(inputs=(cut,))).values) >= 3
 
@@ -162,7 +163,7 @@ def test_a_queued_document_is_kept_or_cut():
     assert keeping.keep_json(json.dumps(small).encode()) == small
     large = {"instances": [[number] * 10 for number in range(50_000)]}
     cut = keeping.keep_json(json.dumps(large).encode())
-    assert cut["rows"] == 50_000
+    assert (cut["rows"], cut["digest"][:7], len(cut["digest"])) == (50_000, "blake3:", 71)
     assert cut["first_rows"] == {"instances": large["instances"][:10]}
     wide = keeping.keep_json(json.dumps({"instances": ["x" * 2_000_000]}).encode())
     assert wide["first_rows"] == {"instances": []}
