@@ -88,7 +88,7 @@ def _elasticsearch(root: Path, sizes: Sizes) -> dict[str, Any]:
 
     server, folder = None, root / "stack"
     if not sizes.url:
-        server = elasticsearch.start(folder, heap="1g", downloads=Path("var/downloads"))
+        server = elasticsearch.start(folder, heap="1g", optimises=True, downloads=Path("var/downloads"))
     client = Elasticsearch(sizes.url or server.url, request_timeout=30, max_retries=0, serializers=SERIALIZERS)  # type: ignore[union-attr]
     store = ElasticStore(client, Layout(environment=f"bench{time.time_ns()}"))
     try:
