@@ -6,11 +6,14 @@ client bounds each wait: a connection whose answer is late is closed, and its ca
 
 from __future__ import annotations
 
+import select
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import psycopg
 from psycopg import errors
+from psycopg_pool import ConnectionPool
 
 from monitoring import patience
 from monitoring.guards import Guard
@@ -22,8 +25,10 @@ STATEMENT_S = 5
 ANSWER_S = 6.0
 POOL_S = 3.0
 CONNECT_S = 2
-#: Seconds the pool waits for a connection that it looks at before it hands it out.
+#: Seconds to wait for a sign of life of a connection before it is used, and the seconds after an answer of it in which
+#: it is not asked for one: a question is a trip, which takes half as long as an insert.
 CHECK_S = 1.0
+SURE_S = 0.5
 
 #: Opened and closed by the prober alone: statements end late, and pools run dry, for many reasons.
 GUARD = Guard("postgresql", refusal=psycopg.OperationalError, is_failure=lambda _: False)
@@ -32,13 +37,29 @@ GUARD = Guard("postgresql", refusal=psycopg.OperationalError, is_failure=lambda 
 class BoundedConnection(psycopg.Connection[Any]):
     """A connection that waits at most `ANSWER_S` (or the thread's own patience) for anything, and is closed then."""
 
+    #: When it last answered, monotonic.
+    answered_at = 0.0
+
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         limit = patience.seconds(ANSWER_S) if timeout is None else timeout
         try:
-            return super().wait(gen, interval, limit)
+            found = super().wait(gen, interval, limit)
         except errors._WaitTimeout:
             self.pgconn.finish()
             raise psycopg.OperationalError(f"PostgreSQL did not answer within {limit:g} s") from None
+        self.answered_at = time.monotonic()
+        return found
+
+    def look(self) -> None:
+        """Before it is used again: raises what psycopg does when it has died."""
+        if time.monotonic() - self.answered_at > SURE_S or self._has_news():
+            ConnectionPool.check_connection(self)
+
+    def _has_news(self) -> bool:
+        """A server that ends says so, or its kernel does; otherwise nothing comes unasked."""
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
 
 def settings(url: str, *, role: str, connections: int) -> dict[str, Any]:
@@ -51,7 +72,8 @@ def settings(url: str, *, role: str, connections: int) -> dict[str, Any]:
         "PASSWORD": place.password,
         "HOST": place.hosts,
         "PORT": place.ports,
-        "CONN_HEALTH_CHECKS": True,
+        # The engine looks at connections itself (`look`), and asks fewer of them than Django would.
+        "CONN_HEALTH_CHECKS": False,
         "OPTIONS": options(place.options, role=role, connections=connections),
     }
 

@@ -20,12 +20,14 @@ class Dialect:
     """SQL fragments of one database. Times are always the database's: clocks of processes may differ.
 
     `later` is now plus the number of seconds bound to `{0}`; `among` is true for an id in the list bound to `{0}`.
+    `unflushed` is the FROM of an UPDATE whose loss a crash of the database may cause: its commit waits for no disk.
     """
 
     now: str
     later: str
     among: str
     skip_locked: str
+    unflushed: str
     random: str
     binary: str
 
@@ -46,6 +48,7 @@ _SQLITE = Dialect(
     later="strftime('%%Y-%%m-%%d %%H:%%M:%%f000','now',({0})||' seconds')",
     among="id IN (SELECT value FROM json_each(%({0})s))",
     skip_locked="",
+    unflushed="",
     random="(abs(random() %% 1000) / 1000.0)",
     binary="blob",
 )
@@ -54,6 +57,7 @@ _POSTGRESQL = Dialect(
     later="statement_timestamp() + ({0}) * interval '1 second'",
     among="id = ANY(%({0})b)",
     skip_locked="FOR UPDATE SKIP LOCKED",
+    unflushed="FROM set_config('synchronous_commit', 'off', true)",
     random="random()",
     binary="bytea",
 )

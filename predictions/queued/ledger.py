@@ -73,7 +73,8 @@ class Settled:
 def claim(ids: Sequence[UUID], *, lease_s: float, max_attempts: int) -> list[Claimed]:
     """Take what waits, or whose lease has expired; rows of others and ended rows are left alone.
 
-    A row that is to run alone is taken only when it is asked for alone.
+    A row that is to run alone is taken only when it is asked for alone. A claim that a crash of the database loses is a
+    row that waits, and its late settle meets no fence; once that is settled, both are on disk.
     """
     if not ids:
         return []
@@ -89,6 +90,7 @@ def claim(ids: Sequence[UUID], *, lease_s: float, max_attempts: int) -> list[Cla
         UPDATE {TABLE} SET status = 'processing', fence = %(fence)s, started_at = {sql.now},
             lease_until = {sql.later.format("%(lease)s")},
             attempts = attempts + CASE WHEN status = 'processing' THEN 1 ELSE 0 END
+        {sql.unflushed}
         WHERE id IN (SELECT id FROM free)
         RETURNING {",".join(_CLAIMED)}"""
     params = {"ids": sql.ids(ids), "fence": sql.id(fence), "lease": lease_s, "max_attempts": max_attempts}

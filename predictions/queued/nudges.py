@@ -140,7 +140,8 @@ class Publisher:
                 self.dropped += 1
                 continue
             self._waiting.append(nudge)
-        self._some.set()
+        if self._waiting:
+            self._some.set()
 
     def done(self, queue: str) -> None:
         """A worker of this process has finished a message of this queue."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 import pytest
 from django.db import OperationalError, connection
 
@@ -89,6 +90,25 @@ class TestFrozen:
         finally:
             thaw(self.pid)
         assert begun.is_set()
+
+    def test_a_connection_that_was_ended_a_moment_after_its_answer_is_not_used_again(self):
+        with fresh_connection():
+            assert Prediction.objects.count() == 0
+        with self.another() as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+        with fresh_connection():
+            assert Prediction.objects.count() == 0
+
+    @contextmanager
+    def another(self) -> Iterator[psycopg.Connection]:
+        """A connection that is not of the pool."""
+        params = {**connection.get_connection_params(), "autocommit": True}
+        params.pop("pool", None)
+        with psycopg.connect(**params) as made:
+            yield made
 
     def test_a_thread_of_our_own_works_again_after_a_restart(self):
         done: list[int] = []

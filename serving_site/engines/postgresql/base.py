@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+import psycopg
 from django.db.backends.postgresql import base
 
 from monitoring import patience
@@ -12,7 +14,7 @@ from serving_site.engines import counting
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """`CHECK_S` bounds what the pool waits for each connection that it looks at before it hands it out."""
+    """Connections that have died in the pool are found before they are used; `CHECK_S` bounds the look at each."""
 
     def get_connection_params(self) -> dict[str, Any]:
         found = super().get_connection_params()
@@ -23,8 +25,22 @@ class DatabaseWrapper(base.DatabaseWrapper):
         counting.connecting(self.alias, self.vendor)
         try:
             postgres.GUARD.check()
-            with patience.at_most(postgres.CHECK_S):
-                return super().get_new_connection(conn_params)
+            return self._living(conn_params)
         except Exception:
             counting.not_connected(self.alias, self.vendor)
             raise
+
+    def _living(self, conn_params: Any) -> Any:
+        """A connection of the pool that lives; the pool drops those that do not, when they come back to it."""
+        end = time.monotonic() + postgres.POOL_S
+        with patience.at_most(postgres.CHECK_S):
+            while True:
+                found = super().get_new_connection(conn_params)
+                try:
+                    found.look()
+                except psycopg.Error:
+                    self.pool.putconn(found)
+                    if time.monotonic() > end:
+                        raise
+                else:
+                    return found
