@@ -97,6 +97,7 @@ def options(asked: Mapping[str, str], *, role: str, connections: int) -> dict[st
             "reconnect_timeout": 5,
         },
         "connect_timeout": CONNECT_S,
+        "prepare_threshold": 5,  # or psycopg prepares no statement, not even those that ask for it
         "application_name": f"serving-{role or 'command'}",
         "tcp_user_timeout": 5000,
         "keepalives": 1,

@@ -127,7 +127,7 @@ def _accept_or_split(drafts: Sequence[Draft]) -> dict[UUID, Accepted | Exception
 def _insert_on_postgresql(drafts: Sequence[Draft]) -> tuple[datetime, int]:
     """The moment of acceptance, and how many became rows. One statement, the same text for a group of any size."""
     params = [[getattr(draft, name) for draft in drafts] for name in (*_BROUGHT, "deadline_s")]
-    ((moment, count),) = fetch(_POSTGRESQL, params)
+    ((moment, count),) = fetch(_POSTGRESQL, params, is_planned_once=True)
     return moment, count
 
 

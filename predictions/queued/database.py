@@ -75,8 +75,10 @@ def writing() -> AbstractContextManager[None]:
     return nullcontext() if connection.vendor == "postgresql" else transaction.atomic()
 
 
-def fetch(sql: str, params: Any) -> list[tuple[Any, ...]]:
+def fetch(sql: str, params: Any, *, is_planned_once: bool = False) -> list[tuple[Any, ...]]:
     """Run one statement and return all its rows.
+
+    PostgreSQL may keep the plan of one that can be run in one way only, however its tables grow (`is_planned_once`).
 
     On PostgreSQL with binary answers, and lists of values go there in binary (`%b`): psycopg writes them in an eighth
     of the time, and bytes need no escapes. Django's own cursor writes and reads text.
@@ -84,7 +86,7 @@ def fetch(sql: str, params: Any) -> list[tuple[Any, ...]]:
     if connection.vendor == "postgresql":
         connection.ensure_connection()
         with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-            return list(cursor.execute(sql, params, binary=True).fetchall())
+            return list(cursor.execute(sql, params, prepare=is_planned_once, binary=True).fetchall())
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return list(cursor.fetchall())

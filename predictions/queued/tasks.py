@@ -6,10 +6,10 @@ import logging
 from typing import Any
 from uuid import UUID
 
+from amqp.exceptions import MessageNacked
 from celery import Task, current_app, shared_task
 from celery.exceptions import Reject
 from django.conf import settings
-from kombu.exceptions import OperationalError
 
 from monitoring import working
 from predictions.queued import execution, keeper, scrubbing
@@ -57,20 +57,21 @@ def purge_records_of_models() -> int:
 def send(message: Message) -> None:
     """Publish one nudge and have it confirmed.
 
-    Raises `NotTaken` when the broker refused it, which another try would not change, and what kombu or the socket
-    says when it was not reached or did not answer.
+    Raises `NotTaken` when the broker refused it, which another try would not change, and what kombu, amqp or the
+    socket says when it was not reached or did not answer.
     """
     arguments = (PAYLOAD, [identifier.hex for identifier in message.ids])
-    options: dict[str, Any] = {"queue": message.queue, "retry": False, "argsrepr": "…"}
     if settings.EMBEDDED:
+        options: dict[str, Any] = {"queue": message.queue, "retry": False, "argsrepr": "…"}
         run.apply_async(arguments, **options)
         return
+    app: Any = current_app
     try:
-        run.apply_async(arguments, producer=_SENDER.producer(), **{**options, "mandatory": True})
+        app.send_ids(run.name, arguments, queue=message.queue, producer=_SENDER.producer(message.queue), mandatory=True)
     except Exception as error:
         # A channel that has failed once may swallow what follows: the next message gets a fresh connection.
         _SENDER.close()
-        if isinstance(error, OperationalError) and not str(error):
+        if isinstance(error, MessageNacked):
             raise NotTaken(f"{message.queue} takes no more") from error
         raise
 
@@ -81,13 +82,19 @@ class _Sender:
     def __init__(self) -> None:
         self._connection: Any = None
         self._producer: Any = None
+        self._declared: set[str] = set()
 
-    def producer(self) -> Any:
+    def producer(self, queue: str) -> Any:
+        """What sends; the queue is declared once on each connection."""
         if self._producer is None:
             self._connection = current_app.connection_for_write()
             self._connection.ensure_connection(max_retries=1, interval_start=0, timeout=3)
             channel = self._connection.channel()
             self._producer = current_app.amqp.Producer(channel, auto_declare=False, on_return=_returned)
+            self._declared = set()
+        if queue not in self._declared:
+            self._producer.maybe_declare(current_app.amqp.queues[queue])
+            self._declared.add(queue)
         return self._producer
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -14,7 +15,11 @@ from kombu import pools
 from kombu.exceptions import OperationalError
 
 from monitoring import metrics
+from monitoring.ids import mint
+from predictions.queued import nudges, tasks
 from serving_site import dead_letters, memory_transport, topology
+from serving_site.celery import App
+from serving_site.celery import app as our_app
 from tests.contracts.queue import QUEUE, QueueContract, a_nudge, working_queues
 from tests.waiting import eventually
 
@@ -87,19 +92,56 @@ class TestRabbitMQ(QueueContract):
         second.lose()
 
     def test_a_full_queue_refuses_at_once(self):
+        with self.full() as queue:
+            refused = 0
+            for _ in range(12):
+                try:
+                    self.send("a", queue=queue)
+                except OperationalError as error:
+                    refused += str(error) == ""
+        assert refused >= 6
+
+    def test_a_nudge_for_a_full_queue_is_not_taken_and_the_next_ones_are_sent_again(self, settings):
+        settings.EMBEDDED = False
+        self.app.set_current()
+        try:
+            with self.full() as queue, pytest.raises(nudges.NotTaken, match="takes no more"):
+                self.nudge_often(queue)
+            reader, sent = self.read(), nudges.Message(QUEUE, mint(), (mint(),))
+            tasks.send(sent)
+            [message] = eventually(lambda: reader.drain(0.1))
+        finally:
+            tasks._SENDER.close()
+            our_app.set_current()
+        assert message.decode()[0] == [1, [sent.ids[0].hex]]
+
+    def nudge_often(self, queue: str) -> None:
+        for _ in range(12):
+            tasks.send(nudges.Message(queue, mint(), (mint(),)))
+
+    @contextmanager
+    def full(self) -> Iterator[str]:
+        """The name of a queue that takes three messages or a few more."""
         [full] = topology.queues(["predictions.test.full"], embedded=False)
         full.queue_arguments = {**full.queue_arguments, "x-max-length": 3}
         self.app.amqp.queues.add(full)
         with self.app.connection_for_write() as connection, connection.channel() as channel:
             full(channel).declare()
-            refused = 0
-            for _ in range(12):
-                try:
-                    self.send("a", queue=full.name)
-                except OperationalError as error:
-                    refused += str(error) == ""
+            yield full.name
             full(channel).delete()
-        assert refused >= 6
+
+    def test_ids_are_sent_as_any_task_is(self):
+        self.send("a")
+        with self.app.connection_for_write() as connection:
+            producer = self.app.amqp.Producer(connection)
+            self.app.send_ids("predictions.run", (1, ["a"]), queue=QUEUE, producer=producer)
+        first, second = self.read(), self.read()
+        [[task], [ids]] = [eventually(lambda one=one: one.drain(0.1)) for one in (first, second)]
+        assert task.decode() == ids.decode()
+        assert set(task.headers) == set(ids.headers)
+        assert all(ids.properties[name] == task.properties[name] for name in ("delivery_mode", "priority"))
+        task.ack()
+        ids.ack()
 
     def test_a_message_that_is_rejected_or_delivered_too_often_is_counted_told_and_gone(self):
         before = {why: metrics.value(metrics.DEAD_LETTERS, (why,)) for why in ("rejected", "delivery_limit")}
@@ -151,8 +193,6 @@ class TestRabbitMQ(QueueContract):
 
 
 def rabbit_app(url: str) -> Celery:
-    from serving_site.celery import App
-
     app = App("rabbit", set_as_current=False, broker=url)
     publishing = {"confirm_publish": True, "connect_timeout": 3, "read_timeout": 3, "write_timeout": 3}
     app.conf.update(
@@ -175,8 +215,6 @@ def beam_of(pid: int) -> int:
 
 
 def test_nudges_wait_for_the_broker_and_go_when_it_is_back():
-    from predictions.queued import nudges
-
     is_away, sent = [True], []
 
     def send(message: nudges.Message) -> None:
@@ -197,8 +235,6 @@ def test_nudges_wait_for_the_broker_and_go_when_it_is_back():
 
 
 def test_a_refused_nudge_is_dropped_and_the_row_backs_off():
-    from predictions.queued import nudges
-
     def refuse(message: nudges.Message) -> None:
         raise nudges.NotTaken("full")
 
