@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 from django.db import connection, transaction
 
-__all__ = ["as_moment", "as_uuid", "dialect", "execute", "fetch", "writing"]
+__all__ = ["as_moment", "as_uuid", "dialect", "execute", "fetch", "writing", "writing_unflushed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,22 @@ def writing() -> AbstractContextManager[None]:
     On PostgreSQL each verb is one statement, a transaction by itself: BEGIN and COMMIT would be two trips more.
     """
     return nullcontext() if connection.vendor == "postgresql" else transaction.atomic()
+
+
+@contextmanager
+def writing_unflushed() -> Iterator[None]:
+    """The same for what a power cut may lose: SQLite's commit waits for no disk. What was committed before is kept by
+    its own flush, and the next flush keeps this too, because all commits stand one behind the other in one file."""
+    if connection.vendor == "postgresql" or connection.in_atomic_block:
+        with writing():
+            yield
+        return
+    execute("PRAGMA synchronous = NORMAL", ())
+    try:
+        with writing():
+            yield
+    finally:
+        execute("PRAGMA synchronous = FULL", ())
 
 
 def fetch(sql: str, params: Any, *, is_planned_once: bool = False) -> list[tuple[Any, ...]]:

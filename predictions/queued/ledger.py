@@ -19,7 +19,7 @@ from django.db import connection
 
 from predictions.models import Prediction
 from predictions.queued.acceptance import TABLE, Accepted, Draft, accept, standing
-from predictions.queued.database import as_moment, as_uuid, dialect, execute, fetch, writing
+from predictions.queued.database import as_moment, as_uuid, dialect, execute, fetch, writing, writing_unflushed
 
 __all__ = ["TABLE", "Accepted", "Claimed", "Draft", "Settled", "accept", "claim", "settle", "standing"]
 
@@ -94,7 +94,7 @@ def claim(ids: Sequence[UUID], *, lease_s: float, max_attempts: int) -> list[Cla
         WHERE id IN (SELECT id FROM free)
         RETURNING {",".join(_CLAIMED)}"""
     params = {"ids": sql.ids(ids), "fence": sql.id(fence), "lease": lease_s, "max_attempts": max_attempts}
-    with writing():
+    with writing_unflushed():
         found = fetch(statement, params)
     return sorted((_claimed(fence, row) for row in found), key=lambda row: row.id)
 
@@ -126,11 +126,10 @@ def settle(fence: UUID, endings: Sequence[Settled]) -> dict[UUID, datetime]:
     """End claimed rows, each once; returns those that were still this fence's own, with the time of their end."""
     if not endings:
         return {}
-    with writing():
-        if connection.vendor == "postgresql":
-            ((moment, ids),) = fetch(_SETTLE_ON_POSTGRESQL, [*_columns(endings), fence])
-            return dict.fromkeys(ids or (), moment)
-        return _settle_on_sqlite(fence, endings)
+    if connection.vendor == "postgresql":
+        ((moment, ids),) = fetch(_SETTLE_ON_POSTGRESQL, [*_columns(endings), fence])
+        return dict.fromkeys(ids or (), moment)
+    return _settle_on_sqlite(fence, endings)
 
 
 def _columns(endings: Sequence[Settled]) -> list[list[Any]]:
@@ -157,7 +156,7 @@ def _settle_on_sqlite(fence: UUID, endings: Sequence[Settled]) -> dict[UUID, dat
     """The same, as one statement that is compiled once; told apart row by row only where some were not ours."""
     ((now,),) = fetch(f"SELECT {dialect().now % ()}", ())
     rows = [(now, *values, end.id.hex, fence.hex) for end in endings for values in [_values(end)]]
-    with connection.cursor() as cursor:
+    with writing(), connection.cursor() as cursor:
         cursor.execute("SAVEPOINT settling")
         cursor.executemany(_SETTLE_ON_SQLITE, rows)
         if cursor.rowcount == len(endings):

@@ -75,14 +75,14 @@ class TestFrozen:
 
     def test_a_commit_that_was_under_way_is_unknown_and_not_refused(self, monkeypatch):
         begun = threading.Event()
-        insert = acceptance._insert_on_postgresql
+        insert = acceptance._postgresql_insert
 
         def freeze_then_insert(drafts):
             freeze(self.pid)
             begun.set()
             return insert(drafts)
 
-        monkeypatch.setattr(acceptance, "_insert_on_postgresql", freeze_then_insert)
+        monkeypatch.setattr(acceptance, "_postgresql_insert", freeze_then_insert)
         committer = submission.committer()
         try:
             with pytest.raises(errors.OutcomeUnknown, match="may have been accepted"):

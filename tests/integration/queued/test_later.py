@@ -66,7 +66,7 @@ def test_a_commit_that_fails_is_told(ask, monkeypatch):
     def fail(*_: Any) -> Any:
         raise OperationalError("away")
 
-    monkeypatch.setattr(acceptance, "_insert_on_sqlite", fail)
+    monkeypatch.setattr(acceptance, "_sqlite_insert", fail)
     is_later, status, given, shown = ask()
     assert (is_later, status, shown["code"]) == (True, 503, "unavailable")
     assert given["retry-after"] == "1"
