@@ -109,16 +109,13 @@ def _drafted(asked: Asked, identifier: UUID) -> Draft:
 
 
 def _judged(draft: Draft, found: Accepted | BaseException) -> Accepted | Exception:
-    """What became of a draft, after it was counted and its nudge was sent on its way; else the error to be told."""
+    """What became of a draft; else the error to be told."""
     if isinstance(found, TimeoutError):
         return _unknown(draft.id)
     if isinstance(found, DatabaseError):
         unavailable = errors.Unavailable(f"the ledger cannot be written now: {found}", retry_after=1)
         unavailable.__cause__ = found
         return unavailable
-    if isinstance(found, Accepted) and not found.replayed:
-        GATE.count(draft.project_id, draft.model)
-        nudges.PUBLISHER.hint([_nudge(draft)])
     return found if isinstance(found, Accepted | Exception) else RuntimeError(f"the commit was broken off: {found!r}")
 
 
@@ -185,7 +182,21 @@ def _standing(asked: Asked) -> Accepted | None:
 
 def _accept(drafts: list[Draft]) -> Sequence[Accepted | BaseException]:
     with fresh_connection():
-        return ledger.accept(drafts)
+        return _nudged(drafts, ledger.accept(drafts))
+
+
+def _nudged(drafts: list[Draft], outcomes: list[Accepted | Exception]) -> list[Accepted | Exception]:
+    """Outcomes of a commit, after what it accepted was counted and its nudges were sent on their way: before anybody is
+    told, and together, so that whoever gave up has a nudge too."""
+    added = [
+        draft
+        for draft, found in zip(drafts, outcomes, strict=True)
+        if isinstance(found, Accepted) and not found.replayed
+    ]
+    for draft in added:
+        GATE.count(draft.project_id, draft.model)
+    nudges.PUBLISHER.hint(map(_nudge, added))
+    return outcomes
 
 
 def _accept_bounded(drafts: list[Draft]) -> Sequence[Accepted | BaseException]:
@@ -197,7 +208,7 @@ def _accept_bounded(drafts: list[Draft]) -> Sequence[Accepted | BaseException]:
         connections["default"].ensure_connection()
         for attempt in range(1, TRIES + 1):
             try:
-                return ledger.accept(drafts)
+                return _nudged(drafts, ledger.accept(drafts))
             except (OperationalError, InterfaceError) as error:
                 state = getattr(error.__cause__, "sqlstate", None)
                 if state in _AGAIN and attempt < TRIES:
