@@ -107,7 +107,8 @@ def _head(found: Measured) -> str:
         "refused call counts as "
         "not done. Ours has authentication, metrics and the record (in the spool before the answer) switched on "
         "unless its row says otherwise; embedded, a process on the same core stores the records, in what time the "
-        "server leaves: while it is asked for all it can, they wait in the spool. Most processes that "
+        "server leaves: while it is asked for all it can, they wait in the spool. `Prefer: wait` is asked "
+        "one after the other, once all that the load before it has left to do is done. Most processes that "
         f"wanted a core while it ran: {busy:g}."
     )
 
