@@ -10,12 +10,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from functools import lru_cache
 from weakref import WeakKeyDictionary
 
 import msgspec
 
 from models_registry import errors
+from models_registry.per_version import PerVersion
 from models_registry.routing import Version
 from models_registry.runtime.bisection import Outcome, predict_each
 from models_registry.runtime.coalescer import Coalescer
@@ -62,19 +62,21 @@ class Turn(msgspec.Struct):
 
 def predict(turn: Turn) -> Tensors:
     """The outputs for one caller's rows; raises what `Predictor.predict` raises."""
-    if turn.rows <= MOST_ROWS_EACH and not turn.has_own_limit and pays(turn.version.row_cost_s):
+    if turn.rows <= MOST_ROWS_EACH and not turn.has_own_limit and _pays(turn.version):
         outputs = _together(turn)
         if outputs is not None:
             return outputs
     return _alone(turn)
 
 
-@lru_cache(10_000)
 def pays(row_cost_s: tuple[float, float, float]) -> bool:
     """Whether waiting for others is worth it; `row_cost_s` as publishing measured it: seconds of a call with 1, 8 and
     64 rows. Never where nothing was measured."""
     alone, of_eight = row_cost_s[0], row_cost_s[1] / 8
     return 0 < of_eight <= alone / 2 and alone - of_eight > GATHERING_S
+
+
+_pays = PerVersion(lambda version: pays(version.row_cost_s)).of
 
 
 def waiting(predictor: Predictor) -> int:

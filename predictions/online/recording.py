@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from models_registry import errors
-from models_registry.per_version import PerVersion
+from models_registry.per_version import MOST, PerVersion
 from models_registry.principals import Principal
 from models_registry.response_cache import Answered, Outcome
 from models_registry.routing import Route, Version
@@ -128,12 +129,12 @@ def _kept(side: str, form: _Side, tensors: Tensors | None, guard: Guard | None) 
     return keeping.keep_tensors(kept if guard is None else guard.tensors(side, kept))
 
 
-#: Shapes of a tensor that are remembered for each of a version's.
+#: Shapes that are remembered for each tensor.
 _MOST_SHAPES = 1000
 
 
 class _Side:
-    """The inputs, or the outputs, of one version. `fields` are its tensors."""
+    """The inputs, or the outputs, of versions alike. `fields` are their tensors."""
 
     __slots__ = ("_begun", "_shares", "fields")
 
@@ -216,9 +217,11 @@ class _Form:
 
 
 def _side(specs: Sequence[TensorSpec], signature: Signature) -> _Side:
-    return _Side([_Field(spec.name, spec.datatype, _columns(spec, signature)) for spec in specs])
+    return _shared_side(tuple(_Field(spec.name, spec.datatype, _columns(spec, signature)) for spec in specs))
 
 
+#: Versions that take or give the same share what their records share.
+_shared_side = lru_cache(MOST)(_Side)
 _form_of = PerVersion(_Form).of
 
 

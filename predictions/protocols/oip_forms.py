@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
-from models_registry.per_version import PerVersion
+from models_registry.per_version import MOST, PerVersion
 from models_registry.routing import Version
 from models_registry.runtime.signature import Tensors, TensorSpec
 from models_registry.runtime.tensors import Array
@@ -51,6 +52,7 @@ def _made(version: Version) -> Form:
     )
 
 
+@lru_cache(MOST)
 def _begun(spec: TensorSpec) -> bytes:
     return orjson.dumps({"name": spec.name, "datatype": spec.datatype})[:-1] + b',"shape":'
 
