@@ -39,6 +39,7 @@ def test_work_takes_its_share_of_a_busy_process() -> None:
     courtesy = process.courtesy()
     process.passes(0.1, calls=BUSY_PER_S)
     assert courtesy.look()
+    assert not courtesy.hurries()
     pause = courtesy.pause_after(0.005)
     assert 0.005 / (0.005 + pause) == pytest.approx(SHARE)
     assert courtesy.pause_after(10.0) == MOST_PAUSE_S
@@ -49,6 +50,7 @@ def test_an_idle_process_is_worked_off_at_once() -> None:
     courtesy = process.courtesy()
     process.passes(1.0, calls=BUSY_PER_S / 2)
     assert not courtesy.look()
+    assert courtesy.hurries()
     assert courtesy.pause_after(1.0) == 0.0
 
 
@@ -102,6 +104,17 @@ def test_where_processors_are_free_nobody_pauses() -> None:
 
 def test_when_much_is_owed_nobody_pauses_on_a_crowded_machine_either() -> None:
     assert Thread(filled=FILLED).pause_after(0.06, waiting_s=0.1) == 0.0
+
+
+@pytest.mark.parametrize(("waiting_s", "filled", "hurries"), [(0.1, 0.0, False), (0.1, FILLED, True), (0.0, 0.0, True)])
+def test_on_a_crowded_machine_one_piece_is_under_way_at_a_time(waiting_s: float, filled: float, hurries: bool) -> None:
+    thread = Thread(filled=filled)
+    courtesy = TowardsOthers(lambda: thread.filled, waited_s=lambda: thread.waited_s)
+    assert courtesy.hurries()
+    courtesy.batch(500)
+    thread.waited_s += waiting_s
+    courtesy.pause_after(0.01)
+    assert courtesy.hurries() is hurries
 
 
 def test_this_threads_own_waiting_is_read_from_the_kernel() -> None:

@@ -21,6 +21,7 @@ def scheduling() -> int:
 def test_reading_and_writing_take_idle_time_only() -> None:
     idle = IdleTime(lambda: 0.0)
     assert idle.batch(500) == PIECE
+    assert not idle.hurries()
     assert (idle.read(scheduling), idle.write(scheduling)) == (os.SCHED_IDLE, os.SCHED_IDLE)
     assert scheduling() != os.SCHED_IDLE
 
@@ -28,6 +29,7 @@ def test_reading_and_writing_take_idle_time_only() -> None:
 def test_a_spool_that_fills_is_worked_off_like_any_work() -> None:
     idle = IdleTime(lambda: FILLED)
     assert idle.batch(500) == 500
+    assert idle.hurries()
     assert (idle.read(scheduling), idle.write(scheduling)) == (scheduling(), scheduling())
 
 
