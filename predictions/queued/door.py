@@ -111,7 +111,7 @@ def accept(
         accepted, draft = submission.submit(asked, identifier=identifier, timeout=max(0.0, until - time.monotonic()))
         if waiter is None or not _wait(waiter, accepted, principal, until):
             return _accepted(asked, base, accepted, draft)
-    return _shown(find(principal, accepted.id), base, accepted)
+    return _shown(find(principal, accepted.id, waiter.entry), base, accepted)
 
 
 def _hand(asked: submission.Asked, finish: Finish, base: str, identifier: UUID, timeout: float) -> None:
@@ -143,9 +143,9 @@ def show(principal: Principal, environ: Mapping[str, Any], identifier: UUID) -> 
     return Answer(200, [_JSON, *_cache_status(sight)], body)
 
 
-def find(principal: Principal, identifier: UUID) -> Sight:
-    """A prediction of this project that the key may see. Raises `NotFound`."""
-    sight = results.find(principal.project_id, principal.project, identifier)
+def find(principal: Principal, identifier: UUID, entry: Any = None) -> Sight:
+    """A prediction of this project that the key may see; `entry` as its wake-up brought it. Raises `NotFound`."""
+    sight = results.find(principal.project_id, principal.project, identifier, entry)
     if principal.models is not None and sight.model not in principal.models:
         raise errors.NotFound(f"Prediction {identifier} not found")
     return sight

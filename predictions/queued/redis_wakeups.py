@@ -1,9 +1,10 @@
-"""Wake-ups between processes: one Redis channel that every server process hears.
+"""Wake-ups between processes: two Redis channels that every server process hears.
 
-One channel and not one for each process: the row does not say who waits for it (a repeated key may wait in another
-process than the one that accepted it), and hearing an id that nobody here waits for costs 2.3 µs. Ids travel as
-16 bytes each, one message for a batch. Pub/sub drops silently, so the shared query stands behind it, and nothing here
-is tried twice. Databases do not separate channels; ids of another deployment on the same Redis wake nobody.
+Not one for each process: the row does not say who waits for it (a repeated key may wait in another process than the
+one that accepted it), and hearing an id that nobody here waits for costs 2.3 µs. Ids travel as 16 bytes each, one
+message for a batch. What has ended alone, as on an idle system, brings its answer along on the second channel, so that
+who waits need not ask for it. Pub/sub drops silently, so the shared query stands behind it, and nothing here is tried
+twice. Databases do not separate channels; ids of another deployment on the same Redis wake nobody.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from predictions.queued import results
 logger = logging.getLogger(__name__)
 
 CHANNEL = "serving:ended"
+#: An id and its entry for the cache of results, as it is kept there.
+WITH_ENTRY = "serving:ended-with-entry"
 #: Seconds between two tries to hear again, and of silence after which the connection is taken for dead.
 AGAIN_S = 0.5
 SILENT_S = 3.0
@@ -40,38 +43,43 @@ class RedisWakeUps:
 
     def __init__(self, client: Callable[[], Any] | None = None) -> None:
         self._client = client or _results_client
-        self._hear: list[Callable[[UUID], None]] = []
+        self._hear: list[Callable[[UUID, Any], None]] = []
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._is_heard = False
 
-    def listen(self, hear: Callable[[UUID], None]) -> None:
+    def listen(self, hear: Callable[[UUID, Any], None]) -> None:
         self._hear.append(hear)
 
     def send(self, ids: Iterable[UUID], hot: Mapping[str, Any] = NOTHING) -> None:
         """Tell this process at once and the others through Redis: one exchange with it, bounded by its time-out."""
         sent = list(ids)
         try:
-            self._exchange([b"".join(one.bytes for one in sent[at : at + MOST_IDS]) for at in _starts(sent)], hot)
+            self._exchange(sent, hot)
         except Exception as error:
             # The outage itself is logged and counted where the client is made.
             logger.debug("wake-ups were not sent: %s", error, extra={"action": "wake_ups_lost"})
-        self._tell(sent)
+        self._tell((one, None) for one in sent)
 
-    def _exchange(self, messages: list[bytes], hot: Mapping[str, Any]) -> None:
+    def _exchange(self, ids: list[UUID], hot: Mapping[str, Any]) -> None:
+        messages = [b"".join(one.bytes for one in ids[at : at + MOST_IDS]) for at in _starts(ids)]
         client = self._client()
         if isinstance(client, RedisCluster):  # whose pipelines publish nothing
             results.put(hot)
             for message in messages:
                 client.publish(CHANNEL, message)
             return
-        pipeline = client.pipeline(transaction=False)
+        pipeline, entry = client.pipeline(transaction=False), b""
         if hot:
             cache: Any = caches["results"].client  # type: ignore[attr-defined]
             lives_s = settings.SERVING["RESULT_TTL"]
             for key, value in hot.items():
                 # As `set` sends it, which takes three times as long to look through its twenty arguments.
-                pipeline.execute_command("SET", cache.make_key(key), cache.encode(value), "EX", lives_s)
+                entry = cache.encode(value)
+                pipeline.execute_command("SET", cache.make_key(key), entry, "EX", lives_s)
+        if len(ids) == 1 and entry:
+            pipeline.publish(WITH_ENTRY, ids[0].bytes + entry)
+            messages = []
         for message in messages:
             pipeline.publish(CHANNEL, message)
         pipeline.execute()
@@ -99,11 +107,11 @@ class RedisWakeUps:
         was_away = False
         while not self._ended.is_set():
             try:
-                for ids in self._heard():
+                for ended in self._heard():
                     if was_away:
                         was_away = False
                         logger.info("wake-ups are heard again", extra={"action": "wake_ups_back"})
-                    self._tell(ids)
+                    self._tell(ended)
             except Exception as error:
                 if not was_away:
                     logger.warning(
@@ -117,18 +125,18 @@ class RedisWakeUps:
             finally:
                 self._is_heard = False
 
-    def _heard(self) -> Iterator[list[UUID]]:
+    def _heard(self) -> Iterator[list[tuple[UUID, Any]]]:
         """The batches of one subscription, empty ones while nothing ends; raises when the connection is lost."""
         pubsub = self._client().pubsub()
         try:
-            pubsub.subscribe(CHANNEL)
+            pubsub.subscribe(CHANNEL, WITH_ENTRY)
             heard_at = asked_at = time.monotonic()
             while not self._ended.is_set():
                 message = pubsub.get_message(timeout=0.5)
                 now = time.monotonic()
                 if message is not None:
                     heard_at, self._is_heard = now, True
-                    yield _ids(message)
+                    yield _ended(message)
                 elif now - heard_at > SILENT_S:
                     raise ConnectionError(f"Redis has been silent for {now - heard_at:.1f} s")
                 if now - max(heard_at, asked_at) > SILENT_S / 3:
@@ -137,22 +145,35 @@ class RedisWakeUps:
         finally:
             pubsub.close()
 
-    def _tell(self, ids: Iterable[UUID]) -> None:
-        for identifier in ids:
+    def _tell(self, ended: Iterable[tuple[UUID, Any]]) -> None:
+        for identifier, entry in ended:
             for hear in self._hear:
-                hear(identifier)
+                hear(identifier, entry)
 
 
 def _starts(ids: list[UUID]) -> range:
     return range(0, len(ids), MOST_IDS)
 
 
-def _ids(message: dict[str, Any]) -> list[UUID]:
-    """The ids of a message; whatever is not made of ids (subscriptions, pongs, what a stranger sent) is none."""
+def _ended(message: dict[str, Any]) -> list[tuple[UUID, Any]]:
+    """The ids of a message, each with its entry or None; whatever is not made of them (subscriptions, pongs, what a
+    stranger sent) is none."""
     data = message.get("data")
-    if message.get("type") != "message" or not isinstance(data, bytes) or len(data) % 16:
+    if message.get("type") != "message" or not isinstance(data, bytes):
         return []
-    return [UUID(bytes=data[start : start + 16]) for start in range(0, len(data), 16)]
+    if message.get("channel") == WITH_ENTRY.encode() and len(data) > 16:
+        return [(UUID(bytes=data[:16]), _entry(data[16:]))]
+    if len(data) % 16:
+        return []
+    return [(UUID(bytes=data[start : start + 16]), None) for start in range(0, len(data), 16)]
+
+
+def _entry(data: bytes) -> Any:
+    """None where it is no entry: the cache is asked then."""
+    try:
+        return caches["results"].client.decode(data)  # type: ignore[attr-defined]
+    except Exception:
+        return None
 
 
 def _results_client() -> Any:

@@ -23,6 +23,8 @@ from predictions.shifts import SHIFTS
 #: Seconds between two shared queries, and how long an id waits before it is asked for.
 ASK_EVERY_S = 0.25
 NOTHING: Mapping[str, Any] = {}
+#: Told what has ended and, where that came along, its entry for the cache of results.
+Hear = Callable[[UUID, Any], None]
 
 
 class WakeUps(Protocol):
@@ -32,7 +34,7 @@ class WakeUps(Protocol):
         """These have ended; `hot` are entries for the cache of results, which whoever wakes up finds there."""
         ...
 
-    def listen(self, hear: Callable[[UUID], None]) -> None: ...
+    def listen(self, hear: Hear) -> None: ...
 
     def background(self) -> list[Background]:
         """What has to run in a process whose requests wait."""
@@ -43,32 +45,35 @@ class InProcess:
     """Wake-ups within one process: who ends a prediction calls who waits for it."""
 
     def __init__(self) -> None:
-        self._hear: list[Callable[[UUID], None]] = []
+        self._hear: list[Hear] = []
 
-    def listen(self, hear: Callable[[UUID], None]) -> None:
+    def listen(self, hear: Hear) -> None:
         self._hear.append(hear)
 
     def send(self, ids: Iterable[UUID], hot: Mapping[str, Any] = NOTHING) -> None:
         results.put(hot)
         for identifier in ids:
+            entry = hot.get(results.key_of(identifier))
             for hear in self._hear:
-                hear(identifier)
+                hear(identifier, entry)
 
     def background(self) -> list[Background]:
         return []
 
 
 class Waiter:
-    """One waiting request."""
+    """One waiting request. `entry` is what the cache of results keeps of its prediction, where that came along."""
 
-    __slots__ = ("_event", "id", "since")
+    __slots__ = ("_event", "entry", "id", "since")
 
     def __init__(self, identifier: UUID) -> None:
         self.id = identifier
         self.since = time.monotonic()
+        self.entry: Any = None
         self._event = threading.Event()
 
-    def wake(self) -> None:
+    def wake(self, entry: Any = None) -> None:
+        self.entry = entry
         self._event.set()
 
     def wait(self, timeout: float) -> bool:
@@ -117,11 +122,11 @@ class Waiters:
         waiter.id = identifier
         self.add(waiter)
 
-    def wake(self, identifier: UUID) -> None:
+    def wake(self, identifier: UUID, entry: Any = None) -> None:
         with self._lock:
             found = list(self._by_id.get(identifier, ()))
         for waiter in found:
-            waiter.wake()
+            waiter.wake(entry)
 
     def waiting_longer(self, seconds: float) -> list[UUID]:
         before = time.monotonic() - seconds

@@ -163,3 +163,4 @@ class CacheAndResultsContract:
         row = a_row()
         caches["results"].set(results.key_of(row.id), value, 60)
         assert not self.is_hot(row)
+        assert results._hot(7, row.id, value) is None, "nor what a wake-up brought along"

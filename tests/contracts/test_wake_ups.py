@@ -12,10 +12,11 @@ from django_redis.exceptions import ConnectionInterrupted
 
 from monitoring.ids import mint
 from predictions.queued import waiting
-from predictions.queued.redis_wakeups import CHANNEL, RedisWakeUps
+from predictions.queued.redis_wakeups import CHANNEL, WITH_ENTRY, RedisWakeUps
 from predictions.queued.waiting import InProcess, Waiters
 from serving_site.redis_clients import Factory
 from tests.contracts.cache_and_results import a_row
+from tests.contracts.test_caches import in_redis
 from tests.contracts.wake_ups import Ear, WakeUpsContract
 
 
@@ -60,7 +61,8 @@ class TestInProcess(WakeUpsContract):
 
 class TestRedis(WakeUpsContract):
     @pytest.fixture(autouse=True)
-    def _open(self, redis_urls, a_process):
+    def _open(self, redis_urls, a_process, settings):
+        settings.CACHES = in_redis(*redis_urls)
         self.url = redis_urls[1]
         self.sender = over(self.url)
         self.listeners = [a_process(self.url), a_process(self.url)]
@@ -77,6 +79,14 @@ class TestRedis(WakeUpsContract):
         self.sender.send([identifier])
         assert ear.wait(identifier)
         assert set(ear.heard) == {identifier}
+
+    @pytest.mark.parametrize("entry", [b"", b"no JSON", b"[1", b"\xff"])
+    def test_an_entry_of_a_stranger_is_none_and_the_cache_is_asked(self, entry):
+        ear, identifier = Ear(self.listeners[0]), mint()
+        Factory({}).connect(self.url).publish(WITH_ENTRY, b"")
+        Factory({}).connect(self.url).publish(WITH_ENTRY, identifier.bytes + entry)
+        assert ear.wait(identifier)
+        assert ear.entries[identifier] is None
 
     def test_a_process_that_has_stopped_hears_no_more(self):
         ear, stopped = Ear(self.listeners[0]), self.listeners[0]
@@ -135,7 +145,7 @@ def test_while_redis_is_frozen_sending_returns_and_soon_costs_nothing(private_re
 @pytest.mark.parametrize("wake_ups", [InProcess(), over("redis://127.0.0.1:1/0")], ids=["in process", "redis away"])
 def test_a_wake_up_that_was_lost_is_made_good_by_the_shared_query(wake_ups):
     waiters = Waiters(4)
-    wake_ups.listen(lambda identifier: None)  # lost on the way
+    wake_ups.listen(lambda identifier, entry: None)  # lost on the way
     row = a_row()
     with waiters.place(row.id) as waiter:
         assert waiter is not None

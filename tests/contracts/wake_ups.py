@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 from uuid import UUID
 
 from monitoring.ids import mint
+from predictions.queued import results
 from predictions.queued.waiting import WakeUps
 
 #: Seconds in which a wake-up must have arrived.
@@ -18,12 +20,14 @@ class Ear:
 
     def __init__(self, wake_ups: WakeUps) -> None:
         self.heard: dict[UUID, float] = {}
+        self.entries: dict[UUID, Any] = {}
         self._changed = threading.Condition()
         wake_ups.listen(self.hear)
 
-    def hear(self, identifier: UUID) -> None:
+    def hear(self, identifier: UUID, entry: Any = None) -> None:
         with self._changed:
             self.heard[identifier] = time.monotonic()
+            self.entries[identifier] = entry
             self._changed.notify_all()
 
     def wait(self, *ids: UUID, timeout: float = HEARD_S) -> bool:
@@ -52,6 +56,12 @@ class WakeUpsContract:
         ear, ids = Ear(self.listeners[-1]), [mint() for _ in range(10_000)]
         self.sender.send(iter(ids))
         assert ear.wait(*ids, timeout=10)
+
+    def test_what_has_ended_alone_brings_its_result_along(self):
+        ears, identifier = [Ear(listener) for listener in self.listeners], mint()
+        self.sender.send([identifier], {results.key_of(identifier): [7, "the result"]})
+        assert all(ear.wait(identifier) for ear in ears)
+        assert [ear.entries[identifier] for ear in ears] == [[7, "the result"]] * len(ears)
 
     def test_nothing_is_heard_of_what_was_not_sent(self):
         ear, sent = Ear(self.listeners[0]), mint()
