@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -21,52 +20,33 @@ logger = logging.getLogger(__name__)
 OUTCOMES = frozenset(Outcome)
 
 
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """One ended prediction, as it is shown and counted."""
-
-    project_id: int
-    sight: Sight
-    protocol: str
-    error_code: str
-
-
 def tell(ids: Sequence[UUID]) -> None:
     """These predictions have ended here, by whichever verb: keep them hot, wake who waits, and count."""
-
-    def found() -> Iterator[_Ended]:
+    hot: dict[str, Any] = {}
+    try:
         for row in Prediction.objects.filter(id__in=list(ids)):
-            yield _Ended(row.project_id, results.sight_of(row), row.protocol, row.error_code)
-
-    _tell(ids, found())
+            sight = results.sight_of(row)
+            hot.update(results.hot(row.project_id, sight))
+            _count(sight, row.protocol, row.error_code)
+    except Exception:
+        logger.warning("hot results were not kept", extra={"action": "hot_results_lost"}, exc_info=True)
+    waiting.WAKE_UPS.send(ids, hot)
 
 
 def tell_settled(rows: Iterable[Claimed], endings: Iterable[Settled], ended: Mapping[UUID, datetime]) -> None:
     """The same for rows that were settled a moment ago: what is shown of them is known without reading it again."""
     claimed = {row.id: row for row in rows}
-
-    def found() -> Iterator[_Ended]:
+    hot: dict[str, Any] = {}
+    try:
         for end in endings:
             if end.id in ended:
                 row = claimed[end.id]
-                yield _Ended(row.project_id, _sight_of(row, end, ended[end.id]), row.protocol, end.error_code)
-
-    _tell(ended, found())
-
-
-def _tell(ids: Collection[UUID], found: Iterator[_Ended]) -> None:
-    """Who waits is told before anything is counted."""
-    hot: dict[str, Any] = {}
-    known: list[_Ended] = []
-    try:
-        for one in found:
-            known.append(one)
-            hot.update(results.hot(one.project_id, one.sight))
+                sight = _sight_of(row, end, ended[end.id])
+                hot.update(results.hot(row.project_id, sight))
+                _count(sight, row.protocol, end.error_code)
     except Exception:
         logger.warning("hot results were not kept", extra={"action": "hot_results_lost"}, exc_info=True)
-    waiting.WAKE_UPS.send(ids, hot)
-    for one in known:
-        _count(one.sight, one.protocol, one.error_code)
+    waiting.WAKE_UPS.send(ended, hot)
 
 
 def _sight_of(row: Claimed, end: Settled, completed_at: datetime) -> Sight:
