@@ -66,7 +66,7 @@ def check(ca_file: str = "") -> None:
     assert not caches["default"].add("once", 1, 60)
     row = a_row()
     results.keep_hot([row])
-    assert results._hot(row.project_id, row.id) == results.sight_of(row)
+    assert results.find(row.project_id, row.project, row.id) == results.sight_of(row)
     client = caches["results"].client
     hears, sends = RedisWakeUps(client.get_client), RedisWakeUps(client.get_client)
     ear = Ear(hears)
