@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from monitoring import segments
@@ -35,7 +36,7 @@ class SpoolFull(Exception):
 
 class Spool:
     """Where this process writes. `append` takes one short lock and makes no system call, except when it must rotate
-    before `tick` (called once a second, off the path) has prepared the next segment."""
+    before the next segment was prepared, off the path: by `tick`, called once a second, or by `prepare`."""
 
     def __init__(self, directory: Path, *, limit: int = 2 * 2**30, segment_bytes: int = 8 * 2**20) -> None:
         """Open a new segment. `limit` caps all segments of the folder, in bytes. Raises `SpoolFull`."""
@@ -49,6 +50,8 @@ class Spool:
         segments.remove_unfinished(directory)
         self._drain = _DrainRate(directory)
         self._full_until = 0.0
+        #: Hears, while the lock is held, that the prepared segment is in use now: time for `prepare`.
+        self.was_taken: Callable[[], None] = lambda: None
         self._number = 0
         self._next: Segment | None = None
         self._rotated: list[Segment] = []
@@ -74,18 +77,27 @@ class Spool:
             self.appended += 1
 
     def tick(self) -> None:
-        """Sync to disk, prepare the next segment, give up rotated ones, watch how fast the keeper drains."""
+        """Prepare the next segment, sync to disk, give up rotated ones, watch how fast the keeper drains."""
+        self.prepare()
         self._drain.sample()
         with self._lock:
             active, rotated, self._rotated = self._active, self._rotated, []
-            is_next_missing = self._next is None and not self._closed
         for segment in rotated:
             segment.close()
         if not self._closed:
             active.sync()
-        if is_next_missing:
-            with contextlib.suppress(SpoolFull):
-                self._prepare()
+
+    def prepare(self) -> None:
+        """Have the next segment ready, unless it is or there is no room for it. One thread at a time is enough."""
+        if self._next is not None or self._closed:
+            return
+        with contextlib.suppress(SpoolFull):
+            segment = self._create()
+            with self._lock:
+                if self._next is None and not self._closed:
+                    self._next = segment
+                    return
+            segment.discard()
 
     def close(self) -> None:
         """Sync and give every segment up to the reader; later appends are refused."""
@@ -100,20 +112,13 @@ class Spool:
         if prepared is not None:
             prepared.discard()
 
-    def _prepare(self) -> None:
-        segment = self._create()
-        with self._lock:
-            if self._next is None and not self._closed:
-                self._next = segment
-                return
-        segment.discard()
-
     def _rotate(self) -> None:
         """Go on in the next segment; the caller holds the lock. Raises `SpoolFull`."""
         following = self._next or self._create()
         self._next = None
         self._rotated.append(self._active)
         self._active = following
+        self.was_taken()
 
     def _create(self) -> Segment:
         now = time.monotonic()

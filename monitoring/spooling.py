@@ -1,4 +1,4 @@
-"""The spool of this process, opened from the settings on first use, and its once-a-second tick."""
+"""The spool of this process, opened from the settings on first use, and what keeps it going beside the calls."""
 
 from __future__ import annotations
 
@@ -83,19 +83,30 @@ def waiting() -> Depth:
 
 
 class SpoolTick:
-    """Syncs the spool and keeps its next segment ready; on `stop` the segments go to the keeper."""
+    """Syncs the spool and keeps its next segment ready; on `stop` the segments go to the keeper.
+
+    A segment is prepared as soon as the one before is taken: at 10,000 calls a second that is more than one a second.
+    """
 
     name = "spool"
 
-    def __init__(self) -> None:
-        self._ticker = Ticker(self.name, 1.0, lambda: opened().tick())
+    def __init__(self, *, every_s: float = 1.0) -> None:
+        self._ticker = Ticker(self.name, every_s, lambda: opened().tick())
+        self._segments = Ticker("segments", every_s, self._prepare)
 
     def start(self) -> None:
         self._ticker.start()
+        self._segments.start()
 
     def stop(self, timeout: float) -> None:
+        self._segments.stop(timeout)
         self._ticker.stop(timeout)
         close()
+
+    def _prepare(self) -> None:
+        spool = opened()
+        spool.was_taken = self._segments.wake
+        spool.prepare()
 
 
 def background() -> list[Background]:

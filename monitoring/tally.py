@@ -9,8 +9,9 @@ from typing import Generic, TypeVar
 
 Note = TypeVar("Note")
 
-#: Notes that wait at most before a call adds them up.
-MOST = 1024
+#: Notes that wait at most before a call adds them up. More cost less each (256: 1.1 µs, 1,024: 0.8), and hold up that
+#: call and all behind it for longer (0.3 and 0.9 ms, twice that between other work).
+MOST = 256
 
 
 class Tally(Generic[Note]):

@@ -131,6 +131,18 @@ def test_a_full_segment_is_followed_by_the_next(tmp_path):
     assert len(list(tmp_path.glob("*.spool"))) <= 2
 
 
+def test_whoever_prepares_hears_when_a_prepared_segment_was_taken(tmp_path):
+    writer = Spool(tmp_path, segment_bytes=8192)
+    heard: list[int] = []
+    writer.was_taken = lambda: heard.append(len(list(tmp_path.glob("*.spool"))))
+    writer.prepare()
+    writer.prepare()
+    assert len(list(tmp_path.glob("*.spool"))) == 2
+    for _ in range(10):
+        writer.append(bytes(1000))
+    assert heard == [2], "the prepared one is used, none was made in the call"
+
+
 def test_the_cap_refuses_and_a_drained_spool_takes_again(tmp_path):
     writer = Spool(tmp_path, limit=64 * 1024, segment_bytes=16 * 1024)
     count, refused = fill(writer)
