@@ -58,6 +58,9 @@ class Contender:
         """The processes it was started as; what they have started is found from there."""
         raise NotImplementedError
 
+    def rest(self) -> None:
+        """Return once what earlier calls left to do is done; a server that leaves nothing returns at once."""
+
     def call(self, work: Work) -> Call:
         raise NotImplementedError
 

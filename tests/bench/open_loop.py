@@ -30,7 +30,8 @@ PATIENCE_S = 10.0
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds from due to answered; `late_p99_ms`: how late the generator itself was with a free connection."""
+    """Milliseconds from due to answered; `late_p99_ms`: how late the generator itself was with a free connection,
+    `held_up_ms`: the longest time between two of its looks at what is due and what has come."""
 
     asked_rate: float
     rate: float
@@ -38,6 +39,7 @@ class Latency:
     p99_ms: float
     max_ms: float
     late_p99_ms: float
+    held_up_ms: float
     answered: int
     refused: int
     unanswered: int
@@ -51,7 +53,14 @@ def percentile(ordered: Sequence[float], share: float) -> float:
 
 
 def summary(
-    rate: float, seconds: float, latencies: list[float], lateness: list[float], *, refused: int, unanswered: int
+    rate: float,
+    seconds: float,
+    latencies: list[float],
+    lateness: list[float],
+    *,
+    refused: int,
+    unanswered: int,
+    held_up: float = 0.0,
 ) -> Latency:
     """An unanswered call counts with all its waiting, at least `PATIENCE_S`; a refused one counts as not done."""
     ordered = sorted([*latencies, *[PATIENCE_S] * unanswered])
@@ -62,6 +71,7 @@ def summary(
         p99_ms=percentile(ordered, 0.99) * 1000,
         max_ms=(ordered[-1] if ordered else 0.0) * 1000,
         late_p99_ms=percentile(sorted(lateness), 0.99) * 1000,
+        held_up_ms=held_up * 1000,
         answered=len(latencies),
         refused=refused,
         unanswered=unanswered,
@@ -116,9 +126,11 @@ class OpenLoop:
     def run(self) -> Latency:
         start = time.perf_counter() + 0.05
         asked = 0
+        held_up, looked = 0.0, start
         end = start + self._seconds + PATIENCE_S
         while asked < self._total or (self._in_flight() and time.perf_counter() < end):
             now = time.perf_counter()
+            held_up, looked = max(held_up, now - looked), now
             while asked < self._total and (due := start + asked / self._rate) <= now:
                 asked += 1
                 self._ask(due, now)
@@ -129,7 +141,7 @@ class OpenLoop:
         for connection in self._by_file.values():
             connection.socket.close()
         counts = {"refused": self._refused, "unanswered": unanswered}
-        return summary(self._rate, self._seconds, self._latencies, self._lateness, **counts)
+        return summary(self._rate, self._seconds, self._latencies, self._lateness, **counts, held_up=held_up)
 
     def _in_flight(self) -> int:
         return len(self._waiting) + len(self._by_file) - len(self._free)

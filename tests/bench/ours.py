@@ -11,11 +11,13 @@ from pathlib import Path
 
 from tests.bench.contenders import Call, Contender, oip_call
 from tests.bench.machine import SERVER_CORE, WORKSHOP, on_core
+from tests.bench.resting import until_idle
 from tests.bench.works import Work, model_file
 from tests.running import ROOT, Server, prepared_folder
 
 ALL_ON = "authentication, metrics, records"
 PUBLISH_S = 120.0
+REST_S = 180.0
 
 
 class Ours(Contender):
@@ -70,6 +72,10 @@ class Ours(Contender):
 
     def pids(self) -> list[int]:
         return [self.server.supervisor] if self.server is not None else []
+
+    def rest(self) -> None:
+        """The recorder moves what full load has left in the spool; once that is half full, it stops giving way."""
+        until_idle(self.pids(), limit=REST_S)
 
     def call(self, work: Work) -> Call:
         assert self.server is not None

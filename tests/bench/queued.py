@@ -24,14 +24,12 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from tests.bench.launched import below
+from tests.bench.resting import cpu_of, until_idle
 from tests.running import Server, prepared_server
 
 BODY = json.dumps({"model": "iris", "input": {"instances": [[5.1, 3.5, 1.4, 0.2]]}})
 #: Open predictions allowed while it is measured: the project's own limit is made for a busy day, not for a race.
 OPEN_LIMIT = 1_000_000
-#: Of one core; the services mode takes about a tenth when nobody asks for anything.
-IDLE = 0.3
 
 _SCRIPT = """
 wrk.method = "POST"; wrk.body = [==[%(body)s]==]
@@ -89,36 +87,17 @@ def _cpu_s(server: Server) -> float:
     stack = getattr(server, "stack", None)
     pids = [server.worker] if stack is None else [process.pid for process in stack.processes.values()]
     pids += [] if stack is None else [server.worker]
-    return sum(map(_cpu_of, pids))
+    return sum(map(cpu_of, pids))
 
 
-def _cpu_of(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def rest(server: Server, *, limit: float = 60.0) -> None:
-    """Until what the load before has left to do (records to ship, segments to merge) is done, `limit` seconds at most:
-    all processes together take less than `IDLE` of a core for a second."""
+def rest(server: Server) -> None:
+    """Until the server, and every process and service it works with, has done what the load before left to do."""
     stack = getattr(server, "stack", None)
     roots = [server.supervisor]
     if stack is not None:
         roots += [process.pid for name, process in stack.processes.items() if name != "web"]
         roots += [service.pid for service in stack.servers.values()]
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        before = _cpu_below(roots)
-        time.sleep(1.0)
-        if _cpu_below(roots) - before < IDLE:
-            return
-
-
-def _cpu_below(roots: list[int]) -> float:
-    found = 0.0
-    for pid in {one for root in roots for one in below(root)}:
-        with contextlib.suppress(OSError):  # it has ended
-            found += _cpu_of(pid)
-    return found
+    until_idle(roots)
 
 
 def waits(server: Server, *, count: int = 200) -> dict[str, float]:

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.bench import charts, closed_loop, figures, open_loop, page, plan, targets
-from tests.bench.open_loop import OpenLoop
-from tests.bench.sections import profiles
+from tests.bench.open_loop import Latency, OpenLoop
+from tests.bench.sections import latency, profiles
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 REFUSAL = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n"
@@ -87,6 +87,19 @@ def test_percentiles_are_nearest_ranks() -> None:
 def test_an_unanswered_call_counts_with_all_its_patience() -> None:
     found = open_loop.summary(10, 1, [0.001] * 9, [0.0], refused=0, unanswered=1)
     assert (found.p50_ms, found.max_ms, found.rate) == (1, open_loop.PATIENCE_S * 1000, 9)
+
+
+@pytest.mark.parametrize(("held_up_ms", "kept", "windows"), [((1, 9), 1, 1), ((9, 2, 1), 2, 2), ((9, 7, 8, 1), 7, 3)])
+def test_a_window_in_which_the_generator_was_held_up_is_taken_again(
+    held_up_ms: tuple[int, ...], kept: int, windows: int
+) -> None:
+    coming = iter(held_up_ms)
+
+    def window() -> Latency:
+        return open_loop.summary(10, 1, [0.001], [0.0], refused=0, unanswered=0, held_up=next(coming) / 1000)
+
+    found, count = latency.undisturbed(window)
+    assert (found.held_up_ms, count) == (pytest.approx(kept), windows)
 
 
 def test_refused_calls_of_wrk_are_subtracted() -> None:

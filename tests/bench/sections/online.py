@@ -22,9 +22,10 @@ def run(plan: Plan, field: Field) -> dict[str, Any]:
     for work, connections in ASKED:
         able = [contender for contender in field.running if work.name in contender.works]
         calls = {contender.name: contender.call(work) for contender in able}
-        for name in calls:
-            with field.alone(name):
-                closed_loop.load(calls[name], connections=connections, seconds=WARM_S)
+        for contender in able:
+            with field.alone(contender.name):
+                contender.rest()
+                closed_loop.load(calls[contender.name], connections=connections, seconds=WARM_S)
 
         def measure(name: str, calls: dict[str, Any] = calls, connections: int = connections) -> Load:
             with field.alone(name):
