@@ -186,7 +186,8 @@ def _load(row: Mapping[str, Any]) -> str:
 
 def _queued(found: Measured) -> Iterator[str]:
     head = "| mode | server | clients | accepted/s | completed/s | p50 ms | p99 ms | refused |"
-    lines = ["**Queued, both cores**", "", head, "|---|---|---:|---:|---:|---:|---:|---:|"]
+    title = "**Queued, both cores** (services mode: each window of ours once the records of the one before are shipped)"
+    lines = [title, "", head, "|---|---|---:|---:|---:|---:|---:|---:|"]
     for mode, section in (("services", "queued"), ("embedded", "embedded")):
         document: Mapping[str, Any] = found.get(section, {})
         lines += [

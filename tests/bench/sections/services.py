@@ -55,7 +55,7 @@ def run_queued(plan: Plan, services: Services) -> dict[str, Any]:
     queued.submit(services, clients=CLIENTS, seconds=1)
     waits = queued.waits(services, count=WAITS)
     print(f"  Prefer: wait {waits}", flush=True)
-    work = {"ours": lambda: queued.submit(services, clients=CLIENTS, seconds=seconds)}
+    work = {"ours": lambda: _at_rest(services, seconds)}
     peer, missing = None, {}
     if plan.peers:
         peer = FastApiCelery(
@@ -86,6 +86,12 @@ def run_queued(plan: Plan, services: Services) -> dict[str, Any]:
     return {"rounds": plan.rounds, "seconds": seconds, "contenders": facts, "missing": missing, "rows": rows} | {
         "wait": waits
     }
+
+
+def _at_rest(services: Services, seconds: float) -> queued.Figures:
+    """Our window, once the records of the one before are shipped: with many owed, their keeper gives way no more."""
+    queued.rest(services)
+    return queued.submit(services, clients=CLIENTS, seconds=seconds)
 
 
 def _beside(services: Services, peer: FastApiCelery, seconds: float) -> Any:
