@@ -71,6 +71,15 @@ def _begin_beat(**_: Any) -> None:
 
 
 def _begin(sender: Any, **_: Any) -> None:
+    """Celery would log what a receiver raises and go on, with half of this process missing. So it ends instead."""
+    try:
+        _begin_worker(sender)
+    except Exception:
+        logger.critical("the worker did not start", extra={"action": "worker_not_started"}, exc_info=True)
+        raise SystemExit(1) from None
+
+
+def _begin_worker(sender: Any) -> None:
     queues = sender.app.amqp.queues.consume_from
     predicts = any(name.startswith("predictions.") for name in queues)
     if predicts:

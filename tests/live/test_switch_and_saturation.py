@@ -35,7 +35,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def publish(server: Server, name: str, member: cast.Member, *, alias: str | None) -> None:
-    """Publish a model file over HTTP and wait until its newest version is ready."""
+    """Publish a model file over HTTP and wait until its newest version is ready, by its alias where it is given one."""
     status, found = server.upload(name, member.model, alias=alias)
     assert status in (200, 202), found
     number = found["number"]
@@ -44,6 +44,9 @@ def publish(server: Server, name: str, member: cast.Member, *, alias: str | None
         assert found["status"] == "publishing", found
         assert time.monotonic() < end, found
         time.sleep(0.1)
+    while alias and server.get(f"/v2/models/{name}/ready")[0] != 200:
+        assert time.monotonic() < end, f"{name} is not ready by its alias"
+        time.sleep(0.05)
 
 
 class Load(threading.Thread):
