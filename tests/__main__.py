@@ -42,7 +42,7 @@ TIERS = {
 #: in `live`, all of them in `make chaos`. `generated` is part of `integration`, and in its full form of `make soak`.
 #: `deploy` needs root and podman: `make deploy-test`.
 HALVES = (
-    (("unit", "architecture", "integration", "contracts", "browser"), ("lint", "live")),
+    (("unit", "architecture", "integration", "browser"), ("lint", "contracts", "live")),
     (("chaos-services", "soak"), ("chaos", "defects-services")),
 )
 NOTHING_COLLECTED = 5
