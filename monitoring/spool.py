@@ -36,7 +36,7 @@ class SpoolFull(Exception):
 
 class Spool:
     """Where this process writes. `append` takes one short lock and makes no system call, except when it must rotate
-    before the next segment was prepared, off the path: by `tick`, called once a second, or by `prepare`."""
+    before the next segment was prepared, off the path, by `prepare`."""
 
     def __init__(self, directory: Path, *, limit: int = 2 * 2**30, segment_bytes: int = 8 * 2**20) -> None:
         """Open a new segment. `limit` caps all segments of the folder, in bytes. Raises `SpoolFull`."""
@@ -77,8 +77,12 @@ class Spool:
             self.appended += 1
 
     def tick(self) -> None:
-        """Prepare the next segment, sync to disk, give up rotated ones, watch how fast the keeper drains."""
+        """All that has to be done beside the calls, for an owner with one thread for it."""
         self.prepare()
+        self.sync()
+
+    def sync(self) -> None:
+        """Sync to disk, give up rotated segments, watch how fast the keeper drains."""
         self._drain.sample()
         with self._lock:
             active, rotated, self._rotated = self._active, self._rotated, []
@@ -88,7 +92,7 @@ class Spool:
             active.sync()
 
     def prepare(self) -> None:
-        """Have the next segment ready, unless it is or there is no room for it. One thread at a time is enough."""
+        """Have the next segment ready, where there is room. For one thread: two would write one each."""
         if self._next is not None or self._closed:
             return
         with contextlib.suppress(SpoolFull):

@@ -91,7 +91,7 @@ class SpoolTick:
     name = "spool"
 
     def __init__(self, *, every_s: float = 1.0) -> None:
-        self._ticker = Ticker(self.name, every_s, lambda: opened().tick())
+        self._ticker = Ticker(self.name, every_s, lambda: opened().sync())
         self._segments = Ticker("segments", every_s, self._prepare)
 
     def start(self) -> None:

@@ -164,7 +164,7 @@ def _latency(found: Measured) -> Iterator[str]:
     lines = [
         f"**Latency, open loop** ({latency['rounds']} rounds of {latency['seconds']:g} s, iris, at most 64 "
         "connections; counted from when a call was due, each window after a rest; "
-        f"{latency.get('again', 0)} windows were taken again because the generator had been kept from its own core)",
+        f"{latency['again']} windows were taken again because the generator had been kept from its own core)",
         "",
         "| server | rate | calls/s | p50 ms | p99 ms | generator late, p99 ms | refused |",
         "|---|---|---:|---:|---:|---:|---:|",
