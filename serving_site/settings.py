@@ -10,6 +10,7 @@ from pathlib import Path
 
 from celery.schedules import crontab
 
+from monitoring.declared import SECONDS
 from serving_site import addresses, env, hidden, navigation, redis_urls, topology
 
 BASE_DIR = env.ROOT
@@ -332,23 +333,7 @@ UNFOLD = navigation.UNFOLD
 
 PROMETHEUS_METRIC_NAMESPACE = "serving"
 PROMETHEUS_EXPORT_MIGRATIONS = False
-PROMETHEUS_LATENCY_BUCKETS = (
-    0.0005,
-    0.001,
-    0.0025,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1,
-    2.5,
-    5,
-    10,
-    float("inf"),
-)
+PROMETHEUS_LATENCY_BUCKETS = (*SECONDS, float("inf"))
 #: Who asks in a request: monitoring knows no other room, so it is told by name.
 PRINCIPAL_OF = "models_registry.snapshot.principal_of"
 #: What there is to watch: projects, models and versions that its pages offer.
