@@ -77,7 +77,7 @@ def both(lane: Sequence[str], beside: Sequence[str]) -> list[Outcome]:
 
 def line(outcome: Outcome) -> str:
     verdict = "passed" if outcome.passed else "FAILED"
-    return f"  {outcome.name:<14}{verdict}  {outcome.seconds:6.1f} s  {outcome.counts}"
+    return f"  {outcome.name:<18}{verdict}  {outcome.seconds:6.1f} s  {outcome.counts}"
 
 
 def steps(names: Sequence[str], *, at_once: bool = True) -> list[Outcome]:

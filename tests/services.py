@@ -75,6 +75,13 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def lives(pid: int) -> bool:
+    """Whether it runs; what has ended and was not reaped yet does not."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
 def freeze(pid: int) -> None:
     """SIGSTOP a process and all below it."""
     for one in [pid, *below(pid)]:

@@ -16,6 +16,7 @@ from mirakuru import HTTPExecutor, SimpleExecutor, TCPExecutor
 from mirakuru.exceptions import ExecutorError, ProcessFinishedWithError
 
 from serving_site import roles
+from serving_site.stack import leftovers
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_S = 90
@@ -80,7 +81,7 @@ class Process:
         if alive:
             Path(alive).unlink(missing_ok=True)
         self._executor = executor = self._make() if wait else self._simple()
-        executor.start()
+        leftovers.begin(executor)
         if wait and alive:
             self._await(executor, Path(alive))
 

@@ -19,6 +19,8 @@ from typing import Any
 from mirakuru import Executor, HTTPExecutor, TCPExecutor
 from mirakuru.exceptions import ProcessFinishedWithError
 
+from serving_site.stack import leftovers
+
 #: The account that PostgreSQL and Elasticsearch run as when root starts them: both refuse to be root.
 ACCOUNT = "serving"
 #: Linux gives outgoing connections ports from 32768 upwards, macOS from 49152.
@@ -125,7 +127,7 @@ def launch(
         if ready_path
         else TCPExecutor(words, "127.0.0.1", port, **options)
     )
-    process.start()
+    leftovers.begin(process)
     return Server(name, url, port, folder, process, extra_urls or {})
 
 
