@@ -38,7 +38,12 @@ def start(
         ready_path="/_cluster/health",
         port=port,
         url=f"http://127.0.0.1:{port}",
-        env={"ES_JAVA_HOME": _java_home(), "ES_JAVA_OPTS": java, "HOME": str(folder)},
+        env={
+            "ES_JAVA_HOME": _java_home(),
+            "ES_JAVA_OPTS": java,
+            "CLI_JAVA_OPTS": f"-Djava.io.tmpdir={_temporary(folder)}",
+            "HOME": str(folder),
+        },
         unprivileged=True,
         timeout=240,
     )
@@ -74,6 +79,12 @@ def _unpack(archive: Path, folder: Path) -> None:
         account = folder.stat()
         for path in [home, *home.rglob("*")]:
             os.chown(path, account.st_uid, account.st_gid)
+
+
+def _temporary(folder: Path) -> Path:
+    """Empty at each start: what begins a node leaves a folder behind every time."""
+    shutil.rmtree(folder / "tmp", ignore_errors=True)
+    return folder_for(folder, "tmp", unprivileged=True)
 
 
 def _configure(home: Path, folder: Path, port: int) -> None:

@@ -22,6 +22,8 @@ def start(root: Path, *, name: str, policy: str, port: int | None = None, maxmem
             *("--appendonly", "no"),
             *("--maxmemory", maxmemory),
             *("--maxmemory-policy", policy),
+            # A title is written over the environment that it is known by (`abandoned`).
+            *("--set-proc-title", "no"),
         ],
         folder=folder,
         port=port,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from serving_site import banner, env
+from serving_site.data_lock import DataFolderInUse, DataLock
 
 
 class Command(BaseCommand):
@@ -23,16 +25,23 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            from serving_site.stack import abandoned
             from serving_site.stack.running import WATCH_EVERY_S, Stack
             from serving_site.stack.server import ServerMissing
         except ImportError as error:
             raise CommandError(f"{error.name} is not installed; run `make install-dev`.") from error
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         names = ("DATABASE_URL", "RABBITMQ_URL", "REDIS_URL", "REDIS_RESULTS_URL", "ELASTICSEARCH_URL")
         given = {name: getattr(env, name) for name in names if getattr(env, name)}
         environment = _environment(**options)
         stack = Stack(env.DATA_DIR / "stack", port=env.PORT, given=given, environment=environment, say=self._say)
+        _take(DataLock(stack.root), stack.url)
+        # A terminal that is closed ends it too.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)
         try:
+            if left := abandoned.end(stack.root):
+                self._say(f"Ended {left} processes that the stack before, which was killed, had left.")
+            abandoned.mark(stack.root)
             seconds = stack.start()
             self._say(banner.text(stack.url, stack.credentials() or None, seconds))
             while True:
@@ -43,14 +52,23 @@ class Command(BaseCommand):
         except ServerMissing as error:
             raise CommandError(str(error)) from error
         finally:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
             stack.stop()
         self._say("Everything has ended.")
 
     def _say(self, what: str) -> None:
         self.stdout.write(what)
         self.stdout.flush()
+
+
+def _take(lock: DataLock, url: str) -> None:
+    """For as long as this process lives: two stacks on one folder would end each other's servers."""
+    try:
+        lock.take()
+    except DataFolderInUse as refusal:
+        raise CommandError(str(refusal)) from refusal
+    lock.tell(pid=os.getpid(), url=url)
 
 
 def _environment(*, traffic: bool, **_: Any) -> dict[str, str]:
