@@ -131,6 +131,7 @@ def open_store() -> ArtifactStore:
         bucket,
         object_store.Access(settings.ARTIFACT_ACCESS_KEY, settings.ARTIFACT_SECRET_KEY, settings.ARTIFACT_CA_FILE),
         Path(settings.ARTIFACT_CACHE_DIR),
+        settings.ARTIFACT_CACHE_LIMIT,
     )
 
 

@@ -1,8 +1,8 @@
 """Artefacts in an S3-compatible store, and on the local disk whatever was opened once: the one home of django-storages.
 
-A version that this host has opened before opens while the store is away. What has to be asked of the store answers
-within 3 s, if only with `Unavailable`: one attempt, 1 s to connect, 1.5 s of silence; an upload waits 1 s more for
-the store to let it in.
+A version that this host has opened before, and not dropped since, opens while the store is away. What has to be asked
+of the store answers within 3 s, if only with `Unavailable`: one attempt, 1 s to connect, 1.5 s of silence; an upload
+waits 1 s more for the store to let it in.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from storages.backends.s3 import S3Storage
 from urllib3.exceptions import HTTPError
 
 from models_registry import errors
-from models_registry.artifacts import Bucket, Folder
+from models_registry.artifact_cache import ArtifactCache
+from models_registry.artifacts import Bucket
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +53,9 @@ class Access:
 class ObjectStore:
     """Content-addressed bytes in a bucket, with a verified cache in a folder."""
 
-    def __init__(self, bucket: Bucket, access: Access, cache: Path) -> None:
+    def __init__(self, bucket: Bucket, access: Access, cache: ArtifactCache) -> None:
         self._storage = _storage(bucket, access)
-        self._cache = Folder(cache)
+        self._cache = cache
         #: One upload at a time: the same bytes sent at once are refused by some stores, and nobody waits for uploads.
         self._uploading = threading.Lock()
 
@@ -71,10 +72,11 @@ class ObjectStore:
         if self._cache.has(digest):
             try:
                 return self._cache.local_path(digest)
-            except errors.Conflict:
+            except (errors.Conflict, errors.NotFound) as error:  # not found: dropped by another process just now
                 logger.warning(
-                    "the local copy of artefact %s was changed; it is fetched again",
+                    "the local copy of artefact %s is fetched again: %s",
                     digest,
+                    error,
                     extra={"action": "artifact_cache_damaged"},
                 )
         self._fetch(digest)
@@ -121,9 +123,9 @@ class ObjectStore:
 
 
 @functools.cache
-def opened(bucket: Bucket, access: Access, cache: Path) -> ObjectStore:
-    """The store of this process: its connections are kept."""
-    return ObjectStore(bucket, access, cache)
+def opened(bucket: Bucket, access: Access, cache: Path, limit: int) -> ObjectStore:
+    """The store of this process: its connections are kept; `limit` bounds the bytes of its cache."""
+    return ObjectStore(bucket, access, ArtifactCache(cache, limit=limit))
 
 
 def _storage(bucket: Bucket, access: Access) -> S3Storage:

@@ -112,6 +112,12 @@ ARTIFACT_URL = read(
 ARTIFACT_ACCESS_KEY = read("ARTIFACT_ACCESS_KEY", "str", "", "Access key of the store; absent: what the host offers.")
 ARTIFACT_SECRET_KEY = read("ARTIFACT_SECRET_KEY", "str", "", "Secret key of the store.")
 ARTIFACT_CA_FILE = read("ARTIFACT_CA_FILE", "str", "", "Certificates that the store's own is checked by.")
+ARTIFACT_CACHE_LIMIT = read(
+    "ARTIFACT_CACHE_LIMIT",
+    "int",
+    10 * 2**30,
+    "Most bytes of local copies of what lies in an S3-compatible store; what was opened longest ago goes first.",
+)
 
 SERVING_ROLE = read(
     "SERVING_ROLE",

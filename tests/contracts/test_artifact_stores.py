@@ -13,6 +13,7 @@ import boto3
 import pytest
 
 from models_registry import errors, publishing
+from models_registry.artifact_cache import SPARED_S, ArtifactCache
 from models_registry.artifacts import Folder, bucket_of
 from models_registry.models import Project, RegisteredModel
 from models_registry.object_store import Access, ObjectStore
@@ -25,10 +26,14 @@ from tests.contracts.artifacts import BUCKET, KEY, LIMIT, REGION, SECRET, Artifa
 AWAY_S = 3.0
 
 
-def a_store(endpoint: str, cache: Path, prefix: str = "models") -> ObjectStore:
+def a_store(endpoint: str, cache: Path, prefix: str = "models", *, cached: int = LIMIT) -> ObjectStore:
     bucket = bucket_of(f"s3://{BUCKET}/{prefix}?endpoint={endpoint}&region={REGION}")
     assert bucket is not None
-    return ObjectStore(bucket, Access(KEY, SECRET), cache)
+    return ObjectStore(bucket, Access(KEY, SECRET), ArtifactCache(cache, limit=cached))
+
+
+def opened_long_ago(path: Path, *, ago_s: float) -> None:
+    os.utime(path, (time.time() - ago_s,) * 2)
 
 
 class TestFolder(ArtifactStoreContract):
@@ -102,8 +107,27 @@ class TestObjectStore(ArtifactStoreContract):
     def test_wrong_credentials_and_a_bucket_that_is_not_there_are_no_crash(self, tmp_path):
         bucket = bucket_of(f"s3://elsewhere?endpoint={self.endpoint}&region={REGION}")
         assert bucket is not None
+        store = ObjectStore(bucket, Access(KEY, SECRET), ArtifactCache(tmp_path / "other", limit=LIMIT))
         with pytest.raises(errors.Unavailable):
-            ObjectStore(bucket, Access(KEY, SECRET), tmp_path / "other").put(b"some bytes", limit=LIMIT)
+            store.put(b"some bytes", limit=LIMIT)
+
+    def test_the_copies_opened_longest_ago_make_room_and_are_fetched_again(self, tmp_path):
+        folder = tmp_path / "small"
+        store = a_store(self.endpoint, folder, self.prefix, cached=250)
+        first, second = (store.put(bytes([octet]) * 100, limit=LIMIT)[0] for octet in (1, 2))
+        for age, digest in enumerate((second, first), start=1):
+            opened_long_ago(store.local_path(digest), ago_s=age * SPARED_S)
+        assert store.local_path(first).read_bytes() == b"\1" * 100  # now it is the other one
+        third, _ = store.put(b"\3" * 100, limit=LIMIT)
+        assert {path.name for path in files(folder)} == {first, third}
+        assert store.local_path(second).read_bytes() == b"\2" * 100
+
+    def test_what_was_opened_just_now_stays_beyond_the_limit(self, tmp_path):
+        store = a_store(self.endpoint, tmp_path / "small", self.prefix, cached=50)
+        first, _ = store.put(b"\1" * 100, limit=LIMIT)
+        path = store.local_path(first)
+        store.put(b"\2" * 100, limit=LIMIT)
+        assert path.read_bytes() == b"\1" * 100
 
 
 @pytest.fixture(params=["stopped", "frozen"])
