@@ -178,3 +178,4 @@ PART_OK = Declared(
 
 #: All of them, in the order above.
 DECLARED: tuple[Declared, ...] = tuple(item for item in list(globals().values()) if isinstance(item, Declared))
+BY_NAME = {item.name: item for item in DECLARED}

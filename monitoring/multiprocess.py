@@ -16,6 +16,8 @@ from prometheus_client import Counter, Gauge, Histogram, multiprocess
 
 from monitoring import metrics
 from monitoring.background import Background, Ticker
+from monitoring.counted import Counted
+from monitoring.declared import BY_NAME
 from monitoring.metrics import Declared, Labels
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -48,39 +50,24 @@ class Flush:
 
     def __init__(self) -> None:
         self._made: dict[str, Any] = {}
-        self._counted: dict[str, dict[Labels, float]] = {}
-        self._seen: dict[str, dict[Labels, tuple[list[int], float]]] = {}
+        self._counted = Counted(since_start=True)
         self._shown: dict[str, set[Labels]] = {}
 
     def tick(self) -> None:
+        growth = self._counted.taken()
+        for name, labels, amount in growth.counters:
+            # A child that stands at 0 is made too: an increase is seen only from a number.
+            _child(self._object(BY_NAME[name]), labels).inc(amount)
+        for name, labels, counts, total in growth.histograms:
+            child = _child(self._object(BY_NAME[name]), labels)
+            for bucket, count in zip(child._buckets, counts, strict=True):
+                if count:
+                    bucket.inc(count)
+            child._sum.inc(total)
         for metric in metrics.DECLARED:
-            if metric.kind == "counter":
-                self._add_counts(metric)
-            elif metric.kind == "histogram":
-                self._add_values(metric)
-            else:
+            if metric.kind == "gauge":
                 self._set(metric)
         forget_dead()
-
-    def _add_counts(self, metric: Declared) -> None:
-        now, before = metrics.counted(metric), self._counted.get(metric.name, {})
-        for labels, amount in now.items():
-            # A child that stands at 0 is made too: an increase is seen only from a number.
-            if labels not in before or amount != before[labels]:
-                _child(self._object(metric), labels).inc(max(0.0, amount - before.get(labels, 0.0)))
-        self._counted[metric.name] = now
-
-    def _add_values(self, metric: Declared) -> None:
-        now, before = metrics.seen(metric), self._seen.get(metric.name, {})
-        for labels, (counts, total) in now.items():
-            old_counts, old_total = before.get(labels, ([0] * len(counts), 0.0))
-            child = _child(self._object(metric), labels)
-            for bucket, count, old in zip(child._buckets, counts, old_counts, strict=True):
-                if count > old:
-                    bucket.inc(count - old)
-            if total > old_total:
-                child._sum.inc(total - old_total)
-        self._seen[metric.name] = now
 
     def _set(self, metric: Declared) -> None:
         now = metrics.read_gauge(metric)

@@ -20,6 +20,24 @@ def test_what_grew_since_the_last_look_is_taken_once() -> None:
     metrics.forget(LABELS[:3])
 
 
+def test_what_was_forgotten_meanwhile_begins_again_at_zero() -> None:
+    version = ("demo", "counted again", "1")
+    metrics.observe(metrics.OUTPUT_VALUES, LABELS, -2.5)
+    metrics.observe(metrics.OUTPUT_VALUES, LABELS, -2.5)
+    metrics.count(metrics.PREDICTIONS, (*version, "oip", "ok"), 3)
+    counted = Counted()
+    metrics.forget(LABELS[:3])
+    metrics.forget(version)
+    metrics.observe(metrics.OUTPUT_VALUES, LABELS, -1.5)
+    metrics.count(metrics.PREDICTIONS, (*version, "oip", "ok"), 2)
+    growth = counted.taken()
+    assert growth.counters == ((metrics.PREDICTIONS.name, (*version, "oip", "ok"), 2.0),)
+    ((_, _, counts, total),) = growth.histograms
+    assert (sum(counts), total) == (1, -1.5)
+    metrics.forget(LABELS[:3])
+    metrics.forget(version)
+
+
 def test_what_another_process_counted_is_added() -> None:
     counts, total = [0] * (len(metrics.OUTPUT_VALUES.buckets) + 1), 7.5
     counts[1] = 2

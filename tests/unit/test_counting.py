@@ -16,23 +16,17 @@ from models_registry.runtime.signature import Signature, TensorSpec
 from monitoring import metrics
 from predictions.online import counting, statistics
 from predictions.online.recording import PROTOCOL, Call
+from tests.versions import a_version
 
 MATRIX = (TensorSpec("x", "FP32", (-1, 1)),)
-VERSION = Version(
+VERSION = a_version(
+    Signature(MATRIX, MATRIX),
     id=uuid.uuid4(),
-    project_id=1,
     project="counting",
-    model_id=1,
     model="first",
-    number=1,
     digest="",
-    runtime="onnx",
-    signature=Signature(MATRIX, MATRIX),
     served_digest="",
     hard_limit_s=10.0,
-    pool="default",
-    open_limit=1,
-    row_cost_s=(0.0, 0.0, 0.0),
 )
 
 
