@@ -191,13 +191,13 @@ def tensors_begun(count: int) -> bytes:
 
 
 def tensor_head(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
-    """An uncut `SpooledTensor` up to its data."""
+    """A `SpooledTensor` up to its data."""
     return _TENSOR + _encoder.encode(name) + _encoder.encode(datatype) + _encoder.encode(shape)
 
 
-def tensor_tail(columns: tuple[str, ...]) -> bytes:
-    """The same from behind its data on."""
-    return _encoder.encode("") + _encoder.encode(columns)
+def tensor_tail(columns: tuple[str, ...], digest: str = "") -> bytes:
+    """The same from behind its data on; the digest is that of a cut one."""
+    return _encoder.encode(digest) + _encoder.encode(columns)
 
 
 def encode_known(identifier: bytes, known: bytes, own: tuple[Any, ...]) -> bytes:

@@ -35,6 +35,11 @@ _WIDENED: Mapping[str, frozenset[str]] = {
     "UINT16": frozenset(("UINT8",)),
 }
 
+#: Datatypes whose elements are numbers, as they are sent.
+LITTLE_ENDIAN: Mapping[str, np.dtype[Any]] = {
+    name: dtype.newbyteorder("<") for name, dtype in DTYPES.items() if name not in ("BYTES", "BOOL")
+}
+
 _NONE = type(None)
 _KINDS: Mapping[str, frozenset[type]] = {
     "b": frozenset((bool,)),
@@ -109,8 +114,15 @@ def from_binary(spec: TensorSpec, declared: Any, *, shape: Sequence[Any], data: 
         if bits.size and int(bits.max()) > 1:
             _refuse(spec, int(np.argmax(bits > 1)), wanted, "must be the byte 0 or 1")
         return bits.astype(np.bool_).reshape(wanted)
-    view = np.frombuffer(data, dtype=sent.newbyteorder("<"))
-    array = view.astype(spec.dtype, copy=not view.flags.aligned).reshape(wanted)
+    return numbers(spec, data, LITTLE_ENDIAN[declared], count, 0, wanted)
+
+
+def numbers(
+    spec: TensorSpec, data: memoryview | bytes, dtype: np.dtype[Any], count: int, start: int, shape: tuple[int, ...]
+) -> Array:
+    """`count` elements of `dtype` from byte `start` on, known to be there → what `from_binary` gives."""
+    view = np.frombuffer(data, dtype, count, start)
+    array = view.astype(spec.dtype, copy=not view.flags.aligned).reshape(shape)
     _check_values(spec, array)
     return array
 
@@ -118,7 +130,7 @@ def from_binary(spec: TensorSpec, declared: Any, *, shape: Sequence[Any], data: 
 def to_binary(array: Array, declared: str) -> bytes:
     """An array as a binary tensor of the given datatype: little-endian, row-major."""
     if declared != "BYTES":
-        return np.ascontiguousarray(array, dtype=DTYPES[declared].newbyteorder("<")).tobytes()
+        return array.astype(LITTLE_ENDIAN.get(declared, DTYPES[declared]), copy=False).tobytes()
     parts: list[bytes] = []
     for text in array.ravel().tolist():
         encoded = str(text).encode()

@@ -103,14 +103,13 @@ def _decode(call: Call, asked: Asked) -> oip.Bound:
 
 def _bound(call: Call, asked: Asked, body: bytes) -> oip.Bound:
     version, row_limit = call.route.version, call.limits["ROW_LIMIT"]
-    if asked.header_length is None:
-        bound = oip.read(body, version, row_limit=row_limit)
-        if bound is not None:
-            call.request_id = bound.request.request_id
-            return bound
+    bound = oip.read(body, version, row_limit=row_limit, header_length=asked.header_length)
+    if bound is not None:
+        call.request_id = bound.request.request_id
+        return bound
     envelope = oip.parse(body, asked.header_length)
     call.request_id = envelope.id
-    return oip.bind(envelope, version.signature, row_limit=row_limit)
+    return oip.bind(envelope, version, row_limit=row_limit)
 
 
 def _predict(call: Call, timeout_s: float | None, wishes: str) -> None:

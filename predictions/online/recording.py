@@ -144,39 +144,57 @@ class _Side:
         self._shares = [_Share(field) for field in fields]
 
     def encoded(self, tensors: Tensors) -> msgspec.Raw | None:
-        """What `keeping` would keep, encoded in a third of the time; None where something is missing or too large."""
+        """What `keeping` would keep, encoded in a third of the time; None where something is missing, or text is too
+        large."""
         parts, size = [self._begun], 0
         for share in self._shares:
             array = tensors.get(share.name)
-            if array is None or (octets := array.nbytes) > keeping.ONLINE_LIMIT:
+            if array is None:
                 return None
+            octets = array.nbytes
+            if size + octets > keeping.ONLINE_LIMIT:
+                return self._cut(tensors)
             head = share.heads.get((octets, array.shape)) or share.head(array)
             data = array.tobytes() if share.is_numeric else records.encode(keeping.data_of("BYTES", array))
             size += len(data)
             parts += (head, data, share.tail)
-        return msgspec.Raw(b"".join(parts)) if size <= keeping.ONLINE_LIMIT else None
+        return msgspec.Raw(b"".join(parts)) if size <= keeping.ONLINE_LIMIT else self._cut(tensors)
+
+    def _cut(self, tensors: Tensors) -> msgspec.Raw | None:
+        """A side that is too large: of each tensor its first rows and its digest."""
+        most, parts = keeping.ONLINE_LIMIT // len(self._shares), [self._begun]
+        for share in self._shares:
+            array = tensors.get(share.name)
+            if array is None or not share.is_numeric:
+                return None
+            data, digest = keeping.cut_numbers(array, most)
+            parts += (share.begun(array.shape), records.encode(data), records.tensor_tail(share.columns, digest))
+        return msgspec.Raw(b"".join(parts))
 
 
 class _Share:
     """What records of one tensor share: what stands before its data, by bytes and shape, and behind them."""
 
-    __slots__ = ("_datatype", "heads", "is_numeric", "name", "tail")
+    __slots__ = ("_datatype", "columns", "heads", "is_numeric", "name", "tail")
 
     def __init__(self, field: _Field) -> None:
-        self.name, self._datatype, columns = field
+        self.name, self._datatype, self.columns = field
         self.is_numeric = self._datatype != "BYTES"
         self.heads: dict[tuple[int, tuple[int, ...]], bytes] = {}
-        self.tail = records.tensor_tail(columns)
+        self.tail = records.tensor_tail(self.columns)
 
     def head(self, array: Array) -> bytes:
         """Up to the data; of numbers with the length of their bytes, which those that come here do not differ in."""
         if len(self.heads) >= _MOST_SHAPES:
             self.heads.clear()
-        head = records.tensor_head(self.name, self._datatype, array.shape)
+        head = self.begun(array.shape)
         if self.is_numeric:
             head += records.octets_begun(array.nbytes)
         self.heads[array.nbytes, array.shape] = head
         return head
+
+    def begun(self, shape: tuple[int, ...]) -> bytes:
+        return records.tensor_head(self.name, self._datatype, shape)
 
 
 #: Reasons of a route that are remembered for each version.

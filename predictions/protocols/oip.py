@@ -18,7 +18,7 @@ from models_registry.routing import Route, Version
 from models_registry.runtime import floats, tensors
 from models_registry.runtime.signature import Signature, Tensors, TensorSpec
 from models_registry.runtime.tensors import Array
-from predictions.protocols import oip_forms, oip_inputs, oip_quick, strict_json
+from predictions.protocols import oip_binary, oip_forms, oip_inputs, oip_quick, strict_json
 from predictions.protocols.inference import InferenceRequest
 from predictions.protocols.oip_forms import Form, Wanted
 
@@ -33,7 +33,8 @@ _NUMBERS = orjson.OPT_SERIALIZE_NUMPY
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """A request as it was sent, before any version's signature is known. `tail` holds the binary tensors."""
+    """A request as it was sent, before any version's signature is known. `tail` holds the binary tensors, and `head`
+    the JSON where one may follow."""
 
     id: str
     inputs: Sequence[Mapping[str, Any]]
@@ -41,25 +42,25 @@ class Envelope(msgspec.Struct, frozen=True):
     parameters: Mapping[str, Any]
     tail: memoryview
     raw: bool = False
-
-
-#: Heads of binary requests as they were read: a client sends the same one with other tensors behind it.
-_heads: dict[bytes, Envelope] = {}
-_LONGEST_HEAD, _MOST_HEADS = 2048, 256
+    head: bytes = b""
 
 
 class Bound(msgspec.Struct, frozen=True):
     """A request that fits a version: its tensors, the outputs wanted, and the request's own limit in seconds. `form`
-    is the version's where all of its outputs are wanted as JSON."""
+    is the version's where all of its outputs are wanted as JSON, or (`is_binary`) all as bytes."""
 
     request: InferenceRequest
     wanted: tuple[Wanted, ...]
     timeout_s: float | None = None
     form: Form | None = None
+    is_binary: bool = False
 
 
-def read(body: bytes, version: Version, *, row_limit: int) -> Bound | None:
-    """A JSON request of the common form, parsed and bound at once; None for every other, also a wrong one."""
+def read(body: bytes, version: Version, *, row_limit: int, header_length: str | None = None) -> Bound | None:
+    """A request of a common form, parsed and bound at once: JSON with one tensor of floats, or a head that was read
+    before with other tensors behind it. None for every other, also a wrong one."""
+    if header_length is not None:
+        return _read_again(body, _length(header_length, len(body)), version, row_limit)
     form = oip_forms.of(version)
     if form.quick is None:
         return None
@@ -69,6 +70,18 @@ def read(body: bytes, version: Version, *, row_limit: int) -> Bound | None:
     identifier, array = found
     request = InferenceRequest({form.quick.name: array}, len(array), form.names, identifier)
     return Bound(request, form.wanted, None, form)
+
+
+def _read_again(body: bytes, at: int, version: Version, row_limit: int) -> Bound | None:
+    head = oip_binary.find(version, body[:at], len(body) - at)
+    if head is None or head.rows > row_limit:
+        return None
+    request = head.request(body, at)
+    if request is None:
+        return None
+    return Bound(
+        request, head.wanted, head.timeout_s, oip_forms.of(version) if head.is_binary else None, head.is_binary
+    )
 
 
 def parse(body: bytes, header_length: str | None = None) -> Envelope:
@@ -82,14 +95,7 @@ def parse(body: bytes, header_length: str | None = None) -> Envelope:
     if header_length is None:
         return _envelope(body, tail)
     head = body[:size]
-    known = _heads.get(head)
-    if known is None:
-        known = _envelope(head, memoryview(b""))
-        if size <= _LONGEST_HEAD:
-            if len(_heads) >= _MOST_HEADS:
-                _heads.clear()
-            _heads[head] = known
-    return msgspec.structs.replace(known, tail=tail)
+    return msgspec.structs.replace(_envelope(head, tail), head=head)
 
 
 def _envelope(text: bytes, tail: memoryview) -> Envelope:
@@ -145,8 +151,9 @@ def parameters_of(item: Mapping[str, Any], field: str) -> Mapping[str, Any]:
     return found
 
 
-def bind(envelope: Envelope, signature: Signature, *, row_limit: int) -> Bound:
+def bind(envelope: Envelope, version: Version, *, row_limit: int) -> Bound:
     """Fit a request to a version's signature; raises `InvalidInput` naming field and row, and `TooLarge`."""
+    signature = version.signature
     wanted = _wanted(envelope, signature)
     if envelope.raw:
         inputs = oip_inputs.from_raw(envelope.tail, signature)
@@ -155,7 +162,10 @@ def bind(envelope: Envelope, signature: Signature, *, row_limit: int) -> Bound:
         inputs = oip_inputs.fit(sent, signature)
     rows = tensors.check(signature, inputs, row_limit=row_limit, values=False)
     request = InferenceRequest(inputs, rows, tuple(item.name for item in wanted), envelope.id)
-    return Bound(request, wanted, _timeout(envelope.parameters.get("timeout")))
+    timeout_s = _timeout(envelope.parameters.get("timeout"))
+    if envelope.head:
+        oip_binary.remember(version, envelope.head, envelope.inputs, request, wanted, timeout_s)
+    return Bound(request, wanted, timeout_s)
 
 
 def _timeout(found: Any) -> float | None:
@@ -236,7 +246,9 @@ def _text_size(array: Array, name: str) -> int:
 def encode(bound: Bound, route: Route, identifier: str, outputs: Tensors) -> tuple[list[tuple[str, str]], bytes]:
     """Protocol headers and body of the answer. The id is the request's own, or the prediction's."""
     if bound.form is not None:
-        return list(JSON_HEADERS), oip_forms.answer(bound.form, bound.request.request_id or identifier, outputs)
+        behind: list[bytes] | None = [] if bound.is_binary else None
+        head = oip_forms.answer(bound.form, bound.request.request_id or identifier, outputs, behind)
+        return _with_tails(head, behind)
     signature = route.version.signature
     specs = {spec.name: spec for spec in signature.outputs}
     described: list[dict[str, Any]] = []
@@ -260,6 +272,11 @@ def encode(bound: Bound, route: Route, identifier: str, outputs: Tensors) -> tup
         "outputs": described,
     }
     head = orjson.dumps(document, option=_NUMBERS)
+    return _with_tails(head, tails)
+
+
+def _with_tails(head: bytes, tails: list[bytes] | None) -> tuple[list[tuple[str, str]], bytes]:
+    """Headers and body; without tails it is plain JSON."""
     if not tails:
         return list(JSON_HEADERS), head
     headers = [("Content-Type", "application/octet-stream"), ("Inference-Header-Content-Length", str(len(head)))]

@@ -11,6 +11,7 @@ import orjson
 
 from models_registry.per_version import MOST, PerVersion
 from models_registry.routing import Version
+from models_registry.runtime import tensors
 from models_registry.runtime.signature import Tensors, TensorSpec
 from models_registry.runtime.tensors import Array
 from predictions.protocols import oip_quick
@@ -30,13 +31,13 @@ class Wanted:
 @dataclass(frozen=True, slots=True)
 class Form:
     """Of one version: its input where requests can be read in one go, all of its outputs as JSON, and the answer's
-    text around names and values."""
+    text around names and values: of each output its name, its datatype and how its text begins."""
 
     quick: TensorSpec | None
     wanted: tuple[Wanted, ...]
     names: tuple[str, ...]
     head: bytes
-    outputs: tuple[tuple[str, bytes], ...]
+    outputs: tuple[tuple[str, str, bytes], ...]
 
 
 def _made(version: Version) -> Form:
@@ -48,7 +49,7 @@ def _made(version: Version) -> Form:
         wanted=tuple(map(Wanted, names)),
         names=names,
         head=head[:-1] + b',"id":',
-        outputs=tuple((spec.name, _begun(spec)) for spec in signature.outputs),
+        outputs=tuple((spec.name, spec.datatype, _begun(spec)) for spec in signature.outputs),
     )
 
 
@@ -60,13 +61,19 @@ def _begun(spec: TensorSpec) -> bytes:
 of = PerVersion(_made).of
 
 
-def answer(form: Form, identifier: str, outputs: Tensors) -> bytes:
-    """The body of the answer with all outputs as JSON; as `oip.encode` writes it, which does not know the version."""
+def answer(form: Form, identifier: str, outputs: Tensors, tails: list[bytes] | None = None) -> bytes:
+    """The JSON of the answer with all outputs; as `oip.encode` writes it, which does not know the version. With `tails`
+    their values are put there as bytes, to stand behind it."""
     parts = [form.head, orjson.dumps(identifier), b',"outputs":[']
     between = b""
-    for name, begun in form.outputs:
+    for name, datatype, begun in form.outputs:
         array = outputs[name]
-        parts += (between, begun, orjson.dumps(array.shape), b',"data":', dumps(array), b"}")
+        parts += (between, begun, orjson.dumps(array.shape))
+        if tails is None:
+            parts += (b',"data":', dumps(array), b"}")
+        else:
+            tails.append(tensors.to_binary(array, datatype))
+            parts.append(b',"parameters":{"binary_data_size":%d}}' % len(tails[-1]))
         between = b","
     parts.append(b"]}")
     return b"".join(parts)

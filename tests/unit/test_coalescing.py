@@ -24,25 +24,11 @@ from predictions.online import coalescing
 from predictions.online.coalescing import Turn
 from tests.cast import MAGIC
 from tests.generated import cases
+from tests.versions import a_version
 from tests.waiting import eventually
 
 SIGNATURE = Signature((TensorSpec("input", "FP64", (-1, 2)),), (TensorSpec("value", "FP64", (-1,)),))
-VERSION = Version(
-    id=UUID(int=7),
-    project_id=1,
-    project="demo",
-    model_id=1,
-    model="gathered",
-    number=1,
-    digest="d",
-    runtime="onnx",
-    signature=SIGNATURE,
-    served_digest="d",
-    hard_limit_s=20.0,
-    pool="default",
-    open_limit=1,
-    row_cost_s=(1e-3, 1.5e-3, 4e-3),
-)
+VERSION = a_version(SIGNATURE, id=UUID(int=7), model="gathered", hard_limit_s=20.0, row_cost_s=(1e-3, 1.5e-3, 4e-3))
 
 
 class Adder:

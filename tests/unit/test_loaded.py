@@ -14,6 +14,7 @@ from models_registry import errors, loaded
 from models_registry.loaded import Loaded
 from models_registry.routing import Version
 from tests import cast
+from tests.versions import a_version
 
 
 class Tiny:
@@ -34,22 +35,7 @@ class Tiny:
         self.closed = True
 
 
-VERSION = Version(
-    id=uuid4(),
-    project_id=1,
-    project="demo",
-    model_id=1,
-    model="adder",
-    number=1,
-    digest="d",
-    runtime="native",
-    signature=Tiny.signature,
-    served_digest="d",
-    hard_limit_s=0.0,
-    pool="default",
-    open_limit=1,
-    row_cost_s=(0.0, 0.0, 0.0),
-)
+VERSION = a_version(Tiny.signature, id=uuid4(), runtime="native", hard_limit_s=0.0)
 
 
 def version() -> Version:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 import pytest
@@ -16,26 +15,17 @@ from models_registry.routing import Route, Version
 from models_registry.runtime.signature import Signature, TensorSpec
 from predictions.protocols import oip, oip_buffers, oip_forms
 from tests.generated import cases
+from tests.versions import a_version
 
 
 def version(datatype: str = "FP64", *, nullable: bool = False, width: int = 2) -> Version:
-    return Version(
-        id=UUID(int=1),
-        project_id=1,
-        project="demo",
-        model_id=1,
-        model="pairs",
-        number=3,
-        digest="d",
-        runtime="onnx",
-        signature=Signature(
+    return a_version(
+        Signature(
             (TensorSpec("input", datatype, (-1, width), nullable=nullable),),
             (TensorSpec("label", "BYTES", (-1,)), TensorSpec("scores", "FP32", (-1, 2))),
         ),
-        served_digest="d",
-        hard_limit_s=1.0,
-        pool="default",
-        open_limit=1,
+        model="pairs",
+        number=3,
         row_cost_s=(1e-5, 1e-5, 1e-5),
     )
 
@@ -46,7 +36,7 @@ PAIRS, NARROW, GAPS = version(), version("FP32"), version(nullable=True)
 def general(body: bytes, of: Version) -> oip.Bound | None:
     """What the general way makes of it; None when it refuses."""
     try:
-        return oip.bind(oip.parse(body), of.signature, row_limit=100)
+        return oip.bind(oip.parse(body), of, row_limit=100)
     except errors.DomainError:
         return None
 
@@ -184,11 +174,3 @@ def test_the_answers_text_is_the_same_whichever_way_it_is_written(rows: list[tup
     assert bound is not None
     quick = oip.Bound(bound.request, oip_forms.of(PAIRS).wanted)
     assert oip.encode(quick, route, "an id", outputs) == oip.encode(bound, route, "an id", outputs)
-
-
-def test_the_head_of_a_binary_request_is_read_once_and_each_tail_is_its_own() -> None:
-    head = b'{"inputs":[{"name":"input","shape":[1,2],"datatype":"FP64","parameters":{"binary_data_size":16}}]}'
-    for pair in ([1.0, 2.0], [3.0, 4.0]):
-        envelope = oip.parse(head + np.array(pair).tobytes(), str(len(head)))
-        inputs = oip.bind(envelope, PAIRS.signature, row_limit=10).request.inputs
-        assert inputs["input"].tolist() == [pair]

@@ -17,24 +17,9 @@ from models_registry.routing import Version
 from models_registry.runtime.signature import Signature, TensorSpec
 from predictions.protocols import cache_control
 from tests import cast
+from tests.versions import a_version
 
-VERSION = Version(
-    id=uuid4(),
-    project_id=1,
-    project="demo",
-    model_id=1,
-    model="adder",
-    number=1,
-    digest="d",
-    runtime="onnx",
-    signature=cast.adder().signature,
-    served_digest="d",
-    hard_limit_s=30.0,
-    pool="default",
-    open_limit=1,
-    row_cost_s=(0.0, 0.0, 0.0),
-    cache_ttl_s=60.0,
-)
+VERSION = a_version(cast.adder().signature, id=uuid4(), hard_limit_s=30.0, cache_ttl_s=60.0)
 
 
 class Clock:
