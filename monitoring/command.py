@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -44,6 +45,8 @@ class VerbCommand(BaseCommand):
             answer = self.work(**options)
         except self.refusals as error:
             raise CommandError(getattr(error, "message", str(error)), returncode=1) from error
+        except OperationalError as error:
+            raise CommandError(f"The database does not answer: {error}", returncode=1) from error
         if options["json"]:
             self.stdout.write(json.dumps(answer, indent=2, default=str, ensure_ascii=False))
         else:

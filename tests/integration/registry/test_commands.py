@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from django.core.management import CommandError, call_command
 
 from models_registry.models import Alias, ApiKey, DeploymentEvent
 from tests.integration.registry.conftest import Cast, add_version
+from tests.running import ROOT, clean_environment
 
 pytestmark = pytest.mark.usefixtures("cast")
 
@@ -102,3 +106,18 @@ def test_predicting_needs_a_model_that_answers(cast: Cast) -> None:
     assert refused("predict", "absent", "--input", "[[1,2,3,4]]").returncode == 1
     assert refused("predict", "iris", "--use", "9", "--input", "[[1,2,3,4]]").returncode == 1
     assert "4" in str(refused("predict", "iris", "--input", "[[1,2,3]]"))
+
+
+def test_a_database_that_does_not_answer_is_a_sentence_and_an_exit_code(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "list_models"],
+        cwd=ROOT,
+        env=clean_environment(tmp_path, DATABASE_URL="postgres://serving@127.0.0.1:1/serving"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "CommandError: The database does not answer: " in done.stderr
+    assert "Traceback" not in done.stderr
