@@ -5,11 +5,23 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from itertools import groupby
 
 import pytest
 
 from tests.deploy import images
 from tests.deploy.deployed import Deployed, deployed
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """However the tests of a module were shuffled, one that leaves something dead comes behind all others."""
+    modules = [list(own) for _, own in groupby(items, key=lambda item: item.path)]
+    items[:] = [item for own in modules for item in sorted(own, key=_is_last)]
+
+
+def _is_last(item: pytest.Item) -> bool:
+    return item.get_closest_marker("last") is not None
 
 
 @pytest.fixture(scope="session")
