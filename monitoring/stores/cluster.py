@@ -56,7 +56,10 @@ class Question:
                 raise
             return Part(State.OK, "elasticsearch answers")
         if found["status"] == "red":
-            return Part(State.DEGRADED, "the cluster is red: some shards are not assigned")
+            return Part(
+                State.DEGRADED,
+                "the cluster is red: some shards are not assigned; GET _cluster/allocation/explain on it says why",
+            )
         return Part(State.OK, f"elasticsearch is {found['status']}")
 
 

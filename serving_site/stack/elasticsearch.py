@@ -18,6 +18,10 @@ _ARTIFACT = f"org.elasticsearch.distribution.integ-test-zip:elasticsearch:{VERSI
 #: machine everything else waits for that; it pays where a node has millions before it.
 _FIRST_COMPILER = "-XX:TieredStopAtLevel=1"
 
+#: Free space below which no replica is placed, no index is begun, and nothing is written. The defaults are parts of the
+#: whole disk, 10 % for a new index: with 25 of 252 GB to spare no record would be kept.
+WATERMARKS = {"low": "2gb", "high": "1500mb", "flood_stage": "1gb"}
+
 
 def start(
     root: Path, *, port: int | None = None, heap: str = "512m", optimises: bool = False, downloads: Path | None = None
@@ -101,6 +105,7 @@ node.store.allow_mmap: false
 xpack.security.enabled: false
 action.destructive_requires_name: true
 """
+        + "".join(f"cluster.routing.allocation.disk.watermark.{name}: {free}\n" for name, free in WATERMARKS.items())
     )
 
 
