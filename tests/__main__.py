@@ -15,6 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving_site.stack import install
+from serving_site.stack.server import ServerMissing
+
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 LINT = {
@@ -63,9 +66,19 @@ def main(wanted: list[str]) -> int:
     if unknown:
         print(f"No such step: {', '.join(unknown)}; there are lint, {', '.join(TIERS)}.", file=sys.stderr)
         return 2
+    if wanted != ["lint"]:
+        prepare()
     outcomes = steps(wanted) if wanted else [outcome for half in HALVES for outcome in both(*half)]
     print("\n" + "\n".join(line(outcome) for outcome in outcomes), flush=True)
     return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+def prepare() -> None:
+    """Install every server before any tier begins: one that asks for a program must not depend on another's start."""
+    try:
+        install.ensure()
+    except ServerMissing as missing:
+        print(f"{missing}. What needs them is skipped, and counted as such.", flush=True)
 
 
 def both(lane: Sequence[str], beside: Sequence[str]) -> list[Outcome]:
