@@ -18,10 +18,14 @@ endif
 ifdef PIP_INDEX_URL
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
-# The first of these that is new enough (and not too new for the pinned packages).
-FIND_PYTHON := for python in $(PYTHON) python3 python3.11 python3.12 python3.13 python; do \
-	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' >/dev/null 2>&1 && break; \
-	python=; done; \
+# Of these the first that suits (not too new for the pinned packages) and was compiled with profiles: it serves a seventh
+# more calls than one that was not, as pyenv makes them. A distribution's always is, of others their configuration tells.
+PYTHONS := $(or $(PYTHON),python3 python3.11 python3.12 python3.13 /usr/bin/python3 /usr/bin/python3.11 python)
+SUITS := import sys; assert (3, 11) <= sys.version_info[:2] < (3, 14)
+IS_FAST := $(SUITS); import ensurepip; from sysconfig import get_config_var; \
+	assert sys.base_prefix == "/usr" or "--enable-optimizations" in str(get_config_var("CONFIG_ARGS"))
+FIND_PYTHON := for wanted in '$(IS_FAST)' '$(SUITS)'; do for python in $(PYTHONS); do \
+	"$$python" -c "$$wanted" >/dev/null 2>&1 && break 2; python=; done; done; \
 	test -n "$$python" || { echo "Serving Blueprint needs Python 3.11, 3.12 or 3.13."; exit 1; }
 
 help: ## List the targets.
@@ -75,7 +79,7 @@ INSTALL = echo "Installing $(1) …"; \
 	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
 
 .venv/bin/uv: requirements-uv.txt
-	@$(FIND_PYTHON); echo "Making .venv with $$("$$python" --version) …"; \
+	@$(FIND_PYTHON); echo "Making .venv with $$("$$python" --version) ($$(command -v "$$python")) …"; \
 	"$$python" -m venv .venv >/dev/null 2>&1 || { \
 		test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get install -y -qq python3-venv >/dev/null 2>&1 \
 		&& "$$python" -m venv --clear .venv; \
