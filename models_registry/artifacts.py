@@ -10,8 +10,9 @@ import hashlib
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -21,6 +22,10 @@ from models_registry import errors
 
 _CHUNK = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+
+_INCOMING = ".incoming-"
+#: Seconds after its last byte from which an incoming file is one that a killed process has left.
+ABANDONED_S = 3600.0
 
 
 class ArtifactStore(Protocol):
@@ -55,7 +60,8 @@ class Folder:
     def incoming(self, content: BinaryIO | bytes, *, limit: int) -> Iterator[tuple[Path, str, int]]:
         """The bytes on disk under a passing name, with digest and size; gone afterwards unless kept."""
         self._root.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self._root, prefix=".incoming-")
+        self._remove_abandoned()
+        handle, name = tempfile.mkstemp(dir=self._root, prefix=_INCOMING)
         try:
             with os.fdopen(handle, "wb") as file:
                 digest, size = _copy(content, file, limit)
@@ -87,6 +93,13 @@ class Folder:
         os.replace(incoming, path)
         for folder in (path.parent, self._root):
             _sync_folder(folder)
+
+    def _remove_abandoned(self) -> None:
+        for path in self._root.glob(f"{_INCOMING}*"):
+            # Another process may keep or remove its own meanwhile.
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > ABANDONED_S:
+                    path.unlink()
 
     def _path(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):

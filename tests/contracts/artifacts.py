@@ -6,12 +6,13 @@ import hashlib
 import io
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from models_registry import errors
-from models_registry.artifacts import ArtifactStore
+from models_registry.artifacts import ABANDONED_S, ArtifactStore
 
 BUCKET, REGION, KEY, SECRET = "artifacts", "eu-central-1", "tests", "tests-secret"
 LIMIT = 1 << 30
@@ -43,6 +44,15 @@ class ArtifactStoreContract:
             self.store.put(io.BytesIO(content), limit=999)
         assert not self.store.has(hashlib.sha256(content).hexdigest())
         assert files(self.folder) == []
+
+    def test_what_a_killed_upload_has_left_goes_with_a_later_one(self):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        left, under_way = self.folder / ".incoming-left", self.folder / ".incoming-under-way"
+        for path, age_s in ((left, ABANDONED_S + 60), (under_way, ABANDONED_S - 60)):
+            path.write_bytes(b"half of an upl")
+            os.utime(path, (time.time() - age_s,) * 2)
+        digest, _ = self.store.put(b"whole", limit=LIMIT)
+        assert {path.name for path in files(self.folder)} == {under_way.name, digest}
 
     @pytest.mark.parametrize("digest", ["0" * 64, "../../etc/passwd", "", "A" * 64])
     def test_what_is_no_known_digest_is_not_found(self, digest):
