@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from weakref import WeakSet
 
 import pytest
 
@@ -21,10 +21,10 @@ class Away(Exception):
 
 
 @pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test with guards and parts of its own: the process has those of its services too."""
     monkeypatch.setattr(health, "_parts", dict(health._parts))
-    yield
-    guards._guards.clear()
+    monkeypatch.setattr(guards, "_guards", WeakSet())
 
 
 def guard(**options: object) -> Guard:
