@@ -7,9 +7,11 @@ end; then its rows go back to waiting, its message back to the broker, and its l
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ WARM_S = 30.0
 
 def connect(app: Celery) -> None:
     """Make workers of this app start and stop what is ours; called in every process, works in workers only."""
-    signals.worker_init.connect(_begin, weak=False)
+    signals.worker_init.connect(_begin_worker, weak=False)
     signals.worker_shutting_down.connect(_bound_the_end, weak=False)
     signals.worker_shutdown.connect(_end, weak=False)
     # Django has set up how everything logs; Celery would change levels and formats.
@@ -65,21 +67,24 @@ def _leave_logging_alone(**_: Any) -> None:
     """A receiver is all that Celery asks for."""
 
 
+@contextlib.contextmanager
+def _whole_or_not_at_all(what: str) -> Iterator[None]:
+    """Celery would log what a receiver raises and go on, with half of this process missing. So it ends instead."""
+    try:
+        yield
+    except Exception:
+        logger.critical("the %s did not start", what, extra={"action": f"{what}_not_started"}, exc_info=True)
+        raise SystemExit(1) from None
+
+
+@_whole_or_not_at_all("beat")
 def _begin_beat(**_: Any) -> None:
     processes.start(processes.beat)
     atexit.register(processes.stop)
 
 
-def _begin(sender: Any, **_: Any) -> None:
-    """Celery would log what a receiver raises and go on, with half of this process missing. So it ends instead."""
-    try:
-        _begin_worker(sender)
-    except Exception:
-        logger.critical("the worker did not start", extra={"action": "worker_not_started"}, exc_info=True)
-        raise SystemExit(1) from None
-
-
-def _begin_worker(sender: Any) -> None:
+@_whole_or_not_at_all("worker")
+def _begin_worker(sender: Any, **_: Any) -> None:
     queues = sender.app.amqp.queues.consume_from
     predicts = any(name.startswith("predictions.") for name in queues)
     if predicts:
