@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
+from pickle import PicklingError
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
@@ -80,6 +81,9 @@ class Sandbox:
             raise errors.PredictionTimeout(f"the model took longer than {timeout:g} s") from error
         except ProcessExpired as error:
             raise confinement.death_of(error.exitcode) from error
+        except (PicklingError, TypeError) as error:
+            # What the function itself raises comes back as an outcome: this was raised when one was to be sent.
+            raise errors.ModelRaised(f"the model's process cannot send what it made: {error}") from error
         except (CancelledError, OSError, RuntimeError) as error:
             self._discard()
             raise errors.ProcessCrashed("the model's process ended") from error

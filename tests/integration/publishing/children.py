@@ -63,3 +63,7 @@ def take_memory() -> int:
 
 def unpicklable() -> Any:
     return lambda: None
+
+
+def unpicklable_generator() -> Any:
+    return (number for number in range(3))

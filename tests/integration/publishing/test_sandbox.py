@@ -43,6 +43,7 @@ def test_a_value_comes_back_and_the_child_stays(sandbox: Sandbox) -> None:
         (children.segfault, errors.ProcessCrashed, "SIGSEGV"),
         (children.take_memory, errors.ResourceExhausted, "more memory"),
         (children.unpicklable, errors.DomainError, "process|pickle"),
+        (children.unpicklable_generator, errors.ModelRaised, "cannot pickle 'generator' object"),
     ],
 )
 def test_every_end_is_an_error_and_the_next_call_is_answered(
