@@ -20,7 +20,8 @@ from monitoring import documents
 from monitoring.records import Record
 from monitoring.stores import cursors, elastic_queries, elastic_rebuild, elastic_timeline
 from monitoring.stores.base import Count, Outcome, Page, Query, StoreUnavailable
-from monitoring.stores.elastic_layout import PREFIX, BodyTooLarge, Layout, RecordDocument, judged
+from monitoring.stores.elastic_layout import PREFIX, BodyTooLarge, Layout, NoShards, RecordDocument, judged
+from monitoring.stores.elastic_queries import asked
 from monitoring.stores.timeline import Timeline
 
 __all__ = ["ElasticStore", "Layout"]
@@ -152,8 +153,7 @@ class ElasticStore:
         ]
         parts = search.aggs.bucket("parts", "composite", sources=sources, size=MOST_COUNTS)
         parts.metric("mean", "avg", field="total_ms").metric("most", "max", field="total_ms")
-        with judged():
-            answer = search.execute().to_dict()
+        answer = asked(search.execute).to_dict()
         # No index yet: no aggregations either.
         buckets = answer.get("aggregations", {}).get("parts", {}).get("buckets", [])
         return [
@@ -178,8 +178,7 @@ class ElasticStore:
 
     def count(self, query: Query) -> int:
         search = elastic_queries.search(self._client, self._layout, query)
-        with judged():
-            return int(search.count())
+        return int(asked(search.count))
 
     def stream(self, query: Query) -> Iterator[dict[str, Any]]:
         # Index after index, for ids grow with time and name it: a page of all of them would sort every shard.
@@ -219,8 +218,7 @@ class ElasticStore:
         )
 
     def _hits(self, search: dsl.Search[Any]) -> list[dict[str, Any]]:
-        with judged():
-            answer: Any = search.execute(ignore_cache=True).to_dict()
+        answer: Any = asked(lambda: search.execute(ignore_cache=True)).to_dict()
         if answer["timed_out"]:
             raise StoreUnavailable("the cluster did not find everything in time")
         hits: list[dict[str, Any]] = answer["hits"]["hits"]
@@ -258,9 +256,18 @@ class ElasticStore:
         docs = [{"_index": index, "_id": id_} for index, all_ids in by_index.items() for id_ in all_ids]
         if not docs:
             return {}
-        with judged():
-            answer = self._client.mget(docs=docs, source_includes=fields)
-        return {doc["_id"]: doc["_source"] for doc in answer["docs"] if doc.get("found")}
+        found = asked(lambda: _there(self._client.mget(docs=docs, source_includes=fields)["docs"]))
+        return {doc["_id"]: doc["_source"] for doc in found if doc.get("found")}
+
+
+def _there(docs: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """The items of an `mget`, whose status is 200 whatever they hold. A day without an index has no documents; any
+    other error is none of a document that is not there."""
+    for doc in docs:
+        error = doc.get("error")
+        if error is not None and error["type"] != "index_not_found_exception":
+            raise NoShards(f"document {doc['_id']} could not be looked for: {error['type']}")
+    return docs
 
 
 def _outcome(status: int) -> Outcome:

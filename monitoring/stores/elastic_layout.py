@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -91,6 +92,10 @@ class BodyTooLarge(Exception):
     """The bulk was larger than the cluster takes: it is sent again in halves."""
 
 
+class NoShards(StoreUnavailable):
+    """What holds the documents is not there: for a moment, while a rebuilt index takes its place, or for longer."""
+
+
 class judged:
     """Turns every way in which the cluster can fail to answer into `StoreUnavailable`."""
 
@@ -98,7 +103,9 @@ class judged:
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, ApiError) and error.status_code == 413:
+        if isinstance(error, ApiError) and error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             raise BodyTooLarge from error
+        if isinstance(error, ApiError) and error.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            raise NoShards(str(error)[:500]) from error
         if isinstance(error, ApiError | TransportError | ConnectionTimeout):
             raise StoreUnavailable(str(error)[:500]) from error

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from elasticsearch import Elasticsearch, dsl
@@ -14,23 +14,39 @@ from elasticsearch.dsl import Q
 
 from monitoring import ids
 from monitoring.stores.base import Query
-from monitoring.stores.elastic_layout import Layout
+from monitoring.stores.elastic_layout import Layout, NoShards, judged
 
 #: The newest stretches of time that a page of records is looked for in first: an empty one costs a millisecond or two.
 SPANS = (timedelta(seconds=15), timedelta(minutes=5), timedelta(hours=2))
 #: How much older than its id a record's time of acceptance may be. It is younger as a rule: the id is made first.
 SLACK = timedelta(seconds=10)
+#: Seconds before who met no shards asks again.
+PAUSES_S = (0.05, 0.25)
+
+T = TypeVar("T")
 
 
 def search(
     client: Elasticsearch, layout: Layout, query: Query, indices: list[str] | str | None = None
 ) -> dsl.Search[Any]:
     """A bounded search over these indices, or over the days the query can touch."""
-    # A rebuilt index may take an old one's place between the moment a search has found its shards and asks them.
-    again = client.options(max_retries=1, retry_on_status=(HTTPStatus.SERVICE_UNAVAILABLE,))
-    found: dsl.Search[Any] = dsl.Search(using=again, index=indices or _indices(layout, query))
+    found: dsl.Search[Any] = dsl.Search(using=client, index=indices or _indices(layout, query))
     found = found.params(ignore_unavailable=True, allow_no_indices=True)
     return found.extra(track_total_hits=False, timeout="2s").query("bool", filter=list(conditions(query)))
+
+
+def asked(ask: Callable[[], T]) -> T:
+    """What `ask` finds. While a rebuilt index takes an old one's place, who has found the old one's shards meets none,
+    for some milliseconds: it is asked again after a pause, twice at most. Raises `StoreUnavailable`.
+    """
+    for pause_s in PAUSES_S:
+        try:
+            with judged():
+                return ask()
+        except NoShards:
+            time.sleep(pause_s)
+    with judged():
+        return ask()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 from elasticsearch import dsl
 
 from monitoring.stores import timeline
-from monitoring.stores.elastic_layout import judged
+from monitoring.stores.elastic_queries import asked
 from monitoring.stores.timeline import Bucket, Slice, Timeline
 
 _Body = dict[str, Any]
@@ -62,8 +62,7 @@ def _sampled(some: dsl.Search[Any], over_time: _Body, outputs: bool) -> tuple[_E
 
 def _asked(search: dsl.Search[Any], aggregations: _Body) -> _Body:
     """The aggregations by name; none while there is no index yet."""
-    with judged():
-        answer = search[:0].extra(aggs=aggregations).execute()
+    answer = asked(search[:0].extra(aggs=aggregations).execute)
     found: _Body = answer.to_dict().get("aggregations", {})
     return found
 
