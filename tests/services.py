@@ -19,6 +19,7 @@ import pytest
 from serving_site.stack.running import Stack
 from serving_site.stack.server import ServerMissing, discard
 from tests.running import OURS, ROOT, Server
+from tests.waiting import eventually
 
 #: What tests shorten, and what keeps five servers and seven processes small on two cores.
 SHORT = {"DRAIN_S": "5", "BLOCKING_THREADS": "48", "CHILD_MEMORY_LIMIT": str(2**31)}
@@ -83,12 +84,24 @@ def lives(pid: int) -> bool:
 
 
 def freeze(pid: int) -> None:
-    """SIGSTOP a process and all below it."""
-    for one in [pid, *below(pid)]:
+    """SIGSTOP a process and all below it. Returns once no thread of them moves: on a busy machine the one that is to
+    take the signal may wait for its turn, while others go on answering."""
+    frozen = [pid, *below(pid)]
+    for one in frozen:
         os.kill(one, signal.SIGSTOP)
+    eventually(lambda: all(stands(one) for one in frozen))
+
+
+def stands(pid: int) -> bool:
+    """Whether every thread of a process has been stopped, or has ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        threads = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+        return all(thread.rpartition(")")[2].split()[0] in "TZ" for thread in threads)
+    return True
 
 
 def thaw(pid: int) -> None:
+    """Let them go on; nothing where none stands."""
     for one in [pid, *below(pid)]:
         os.kill(one, signal.SIGCONT)
 

@@ -5,8 +5,6 @@ Servers that a test kills or freezes are its own (`private_redis`, `private_obje
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -25,6 +23,7 @@ from serving_site.stack import redis as stack_redis
 from serving_site.stack.server import Server, discard, folder_for, free_port, launch
 from tests import databases
 from tests.contracts.artifacts import BUCKET, KEY, REGION, SECRET
+from tests.services import thaw
 
 _DOWNLOADS = Path(__file__).resolve().parent.parent.parent / "var" / "downloads"
 
@@ -107,7 +106,7 @@ def _object_store(root: Path) -> Server:
 def _end(server: Server) -> None:
     """Stop a server that may be frozen or dead."""
     with suppress(ProcessLookupError, RuntimeError):
-        os.kill(server.pid, signal.SIGCONT)
+        thaw(server.pid)
     server.stop()
 
 

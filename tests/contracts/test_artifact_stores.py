@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from monitoring.ids import mint
 from serving_site.stack.server import Server, free_port
 from tests import cast
 from tests.contracts.artifacts import BUCKET, KEY, LIMIT, REGION, SECRET, ArtifactStoreContract, damage, files
+from tests.services import freeze, thaw
 
 #: Seconds in which a store that is away must have been found so.
 AWAY_S = 3.0
@@ -138,7 +138,7 @@ def server(request) -> Iterator[Server]:
     else:
         frozen = request.getfixturevalue("object_store")
         yield frozen
-        os.kill(frozen.pid, signal.SIGCONT)
+        thaw(frozen.pid)
 
 
 def test_while_the_store_is_away_the_known_opens_and_the_rest_is_unavailable_in_time(server, tmp_path, request):
@@ -147,7 +147,7 @@ def test_while_the_store_is_away_the_known_opens_and_the_rest_is_unavailable_in_
     known, _ = store.put(b"opened before", limit=LIMIT)
     unknown, _ = a_store(server.url, tmp_path / "other", prefix).put(b"never opened here", limit=LIMIT)
     is_frozen = "frozen" in request.node.callspec.id
-    os.kill(server.pid, signal.SIGSTOP) if is_frozen else server.stop()
+    freeze(server.pid) if is_frozen else server.stop()
 
     began = time.monotonic()
     assert store.local_path(known).read_bytes() == b"opened before"
@@ -167,7 +167,7 @@ def test_while_the_store_is_away_the_known_opens_and_the_rest_is_unavailable_in_
         assert caught.value.retry_after
     assert [path.name for path in files(folder)] == [known]
     if is_frozen:
-        os.kill(server.pid, signal.SIGCONT)
+        thaw(server.pid)
         assert store.local_path(unknown).read_bytes() == b"never opened here"
 
 
@@ -195,12 +195,12 @@ def test_a_version_waits_for_a_frozen_store_and_is_published_then(settings, tmp_
     version = publishing.submit(model, cast.adder().model, filename="adder.onnx", who="tests", enqueue=False)
     for path in files(tmp_path):
         path.unlink()  # the worker is another host
-    os.kill(object_store.pid, signal.SIGSTOP)
-    thaw = threading.Timer(2.5, os.kill, (object_store.pid, signal.SIGCONT))
-    thaw.start()
+    freeze(object_store.pid)
+    timer = threading.Timer(2.5, thaw, (object_store.pid,))
+    timer.start()
     try:
         published = publishing.publish(version.pk)
     finally:
-        thaw.join()
-        os.kill(object_store.pid, signal.SIGCONT)
+        timer.join()
+        thaw(object_store.pid)
     assert (published.status, published.reason) == (published.Status.READY, "")

@@ -15,6 +15,7 @@ from monitoring.ids import mint
 from predictions.queued import results
 from serving_site import redis_urls as forms
 from tests.contracts.cache_and_results import CacheAndResultsContract, a_row
+from tests.services import freeze, thaw
 
 
 def in_redis(cache: str, hot: str) -> dict:
@@ -64,7 +65,7 @@ def test_while_redis_is_away_every_call_is_a_quick_miss_and_then_it_is_used_agai
     assert cache.get("known") == 1
     failed, skipped = (metrics.value(metrics.REDIS_FAILURES, (outcome,)) for outcome in ("failed", "skipped"))
 
-    os.kill(server.pid, signal.SIGKILL if how == "killed" else signal.SIGSTOP)
+    os.kill(server.pid, signal.SIGKILL) if how == "killed" else freeze(server.pid)
     took = []
     for _ in range(20):
         began = time.monotonic()
@@ -78,7 +79,7 @@ def test_while_redis_is_away_every_call_is_a_quick_miss_and_then_it_is_used_agai
     assert metrics.value(metrics.REDIS_FAILURES, ("failed",)) >= failed + 3
     assert metrics.value(metrics.REDIS_FAILURES, ("skipped",)) > skipped
 
-    private_redis(server.port) if how == "killed" else os.kill(server.pid, signal.SIGCONT)
+    private_redis(server.port) if how == "killed" else thaw(server.pid)
     until = time.monotonic() + 4
     while cache.get("back") != 3:
         assert time.monotonic() < until, "Redis is not used again"

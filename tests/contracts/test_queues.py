@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ from serving_site import dead_letters, memory_transport, topology
 from serving_site.celery import App
 from serving_site.celery import app as our_app
 from tests.contracts.queue import QUEUE, QueueContract, a_nudge, working_queues
+from tests.services import freeze, thaw
 from tests.waiting import eventually
 
 EXCHANGE = {
@@ -181,14 +180,14 @@ class TestRabbitMQ(QueueContract):
     def test_a_frozen_broker_holds_a_publisher_up_for_seconds_only(self, rabbitmq_server):
         self.send("warm")
         beam = beam_of(rabbitmq_server.pid)
-        os.kill(beam, signal.SIGSTOP)
+        freeze(beam)
         try:
             began = time.monotonic()
             with pytest.raises((OperationalError, OSError)):
                 self.send("a")
             assert time.monotonic() - began < 12
         finally:
-            os.kill(beam, signal.SIGCONT)
+            thaw(beam)
         self.app.pool.force_close_all()
 
 

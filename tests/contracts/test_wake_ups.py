@@ -18,6 +18,7 @@ from serving_site.redis_clients import Factory
 from tests.contracts.cache_and_results import a_row
 from tests.contracts.test_caches import in_redis
 from tests.contracts.wake_ups import Ear, WakeUpsContract
+from tests.services import freeze, thaw
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ def test_while_redis_is_frozen_sending_returns_and_soon_costs_nothing(private_re
     server = private_redis()
     listener, sender = a_process(server.url), over(server.url)
     ear = Ear(listener)
-    os.kill(server.pid, signal.SIGSTOP)
+    freeze(server.pid)
     took = []
     for _ in range(10):
         began = time.monotonic()
@@ -133,7 +134,7 @@ def test_while_redis_is_frozen_sending_returns_and_soon_costs_nothing(private_re
     assert sum(took[3:]) < 0.1
     # Silence is noticed too: the connection of a host that vanished stays open for ever.
     until(lambda: not listener.is_heard, timeout=8)
-    os.kill(server.pid, signal.SIGCONT)
+    thaw(server.pid)
     until(lambda: listener.is_heard)
     time.sleep(1.0)  # the breaker's pause
     last = mint()

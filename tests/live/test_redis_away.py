@@ -17,6 +17,7 @@ from serving_site.stack import redis as stack_redis
 from serving_site.stack.server import Server as RedisServer
 from tests.chaos import oracle, stage
 from tests.running import Server
+from tests.services import freeze, thaw
 
 BODY = {"model": oracle.MODELS[0], "input": {"instances": [[1, 2]]}}
 
@@ -34,7 +35,7 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
     server = stack_redis.start(tmp_path, name="redis", policy="noeviction")
     yield server
     with suppress(ProcessLookupError, RuntimeError):
-        os.kill(server.pid, signal.SIGCONT)
+        thaw(server.pid)
     server.stop()
 
 
@@ -69,7 +70,7 @@ def test_post_wait_and_get_answer_while_redis_is_away(how: str, server: Server, 
         assert any(hot.replace("-", "").encode() in key for key in client.keys("serving-results:*"))
         assert client.pubsub_numsub("serving:ended") == [(b"serving:ended", 1)]
 
-    os.kill(redis.pid, signal.SIGKILL if how == "killed" else signal.SIGSTOP)
+    os.kill(redis.pid, signal.SIGKILL) if how == "killed" else freeze(redis.pid)
     answers = [waited(server) for _ in range(20)]
     gets = [asked(server, identifier) for identifier, _ in answers]
     gets.append(asked(server, hot))
