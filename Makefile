@@ -1,5 +1,5 @@
 # Serving Blueprint. `make` lists the targets; `make serve` is the one to begin with.
-# Needs Python 3.11 to 3.13 and make; the rest goes into .venv, pinned and hashed.
+# Needs Python 3.11 to 3.14 and make; the rest goes into .venv, pinned and hashed.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help serve stack install install-dev test lint chaos soak deploy-test bench requirements docs clean
@@ -20,13 +20,13 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 # Of these the first that suits (not too new for the pinned packages) and was compiled with profiles: it serves a seventh
 # more calls than one that was not, as pyenv makes them. A distribution's always is, of others their configuration tells.
-PYTHONS := $(or $(PYTHON),python3 python3.11 python3.12 python3.13 /usr/bin/python3 /usr/bin/python3.11 python)
-SUITS := import sys; assert (3, 11) <= sys.version_info[:2] < (3, 14)
+PYTHONS := $(or $(PYTHON),python3 python3.11 python3.12 python3.13 python3.14 /usr/bin/python3 /usr/bin/python3.11 python)
+SUITS := import sys; assert (3, 11) <= sys.version_info[:2] < (3, 15)
 IS_FAST := $(SUITS); import ensurepip; from sysconfig import get_config_var; \
 	assert sys.base_prefix == "/usr" or "--enable-optimizations" in str(get_config_var("CONFIG_ARGS"))
 FIND_PYTHON := for wanted in '$(IS_FAST)' '$(SUITS)'; do for python in $(PYTHONS); do \
 	"$$python" -c "$$wanted" >/dev/null 2>&1 && break 2; python=; done; done; \
-	test -n "$$python" || { echo "Serving Blueprint needs Python 3.11, 3.12 or 3.13."; exit 1; }
+	test -n "$$python" || { echo "Serving Blueprint needs Python 3.11, 3.12, 3.13 or 3.14."; exit 1; }
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import sys
@@ -24,6 +25,8 @@ class HttpServer(MPServer):
     """`announce` is called once the workers are started."""
 
     def __init__(self, env: Any, announce: Callable[[HttpServer], None]) -> None:
+        # What a worker loads is a function of this very process. macOS, and Python from 3.14 on, start others anew.
+        multiprocessing.set_start_method("fork", force=True)
         super().__init__(
             target="serving_site.wsgi:application",
             address=env.HOST,

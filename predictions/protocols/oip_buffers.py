@@ -1,25 +1,32 @@
 """Large requests of the common form: simdjson puts the numbers into a buffer, and no Python float is made of any.
 
 A third of the time of `oip_quick`'s own decoding at 1,000 rows of 30 columns; small bodies are the other way round.
+pysimdjson is installed where it has wheels, which Python 3.14 is without; `oip_quick` reads all bodies itself there.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import simdjson
 
 from models_registry.runtime.tensors import Array
 
-#: Bodies from here on, in bytes, are faster read this way.
-LARGE = 4096
+simdjson: Any = None
+with contextlib.suppress(ImportError):
+    simdjson = importlib.import_module("simdjson")
+
+#: Bodies from here on, in bytes, are faster read this way, where there is one.
+LARGE = 4096 if simdjson else sys.maxsize
 #: Parsers that are kept with their memory; two threads move at a time.
 _KEPT = 2
 _REFUSED = (ValueError, TypeError, KeyError, IndexError, RuntimeError, AttributeError)
 
-_parsers: list[simdjson.Parser] = []
+_parsers: list[Any] = []
 
 
 class Read(NamedTuple):
@@ -44,7 +51,7 @@ def read(body: bytes) -> Read | None:
             _parsers.append(parser)
 
 
-def _read(parser: simdjson.Parser, body: bytes) -> Read | None:
+def _read(parser: Any, body: bytes) -> Read | None:
     octets = np.frombuffer(body, np.uint8)
     colons, brackets = np.count_nonzero(octets == ord(":")), np.count_nonzero(octets == ord("["))
     document: Any = parser.parse(body)

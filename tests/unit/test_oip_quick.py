@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from typing import Any
 
 import numpy as np
@@ -42,9 +44,9 @@ def general(body: bytes, of: Version) -> oip.Bound | None:
 
 
 def quickly(sent: bytes, of: Version) -> list[oip.Bound | None]:
-    """What the quick way gives, as it reads small bodies and as it reads large ones."""
+    """What the quick way gives, as it reads small bodies and, where simdjson has a wheel, as it reads large ones."""
     found = []
-    for large in (len(sent) + 1, 0):
+    for large in (len(sent) + 1, 0) if oip_buffers.simdjson else (len(sent) + 1,):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(oip_buffers, "LARGE", large)
             found.append(oip.read(sent, of, row_limit=100))
@@ -78,9 +80,27 @@ def test_the_common_form_is_read_at_once_and_alike(sent: bytes, of: Version) -> 
 
 
 def test_integers_beyond_64_bits_are_left_to_the_general_way_in_large_bodies() -> None:
-    small, large = quickly(body(tensor={"data": [2**53 + 1, 2**64 + 1, 10**30, -(2**63)]}), PAIRS)
+    small, *large = quickly(body(tensor={"data": [2**53 + 1, 2**64 + 1, 10**30, -(2**63)]}), PAIRS)
     assert small is not None
-    assert large is None
+    assert not any(large)
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_large_bodies_are_read_at_once_without_simdjson_too(is_nested: bool) -> None:
+    rows = [[float(row), 0.5] for row in range(1000)]
+    data = rows if is_nested else [number for row in rows for number in row]
+    sent = body(tensor={"shape": [1000, 2], "data": data})
+    assert len(sent) > 4096
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "simdjson", None)
+        try:
+            importlib.reload(oip_buffers)
+            found = oip.read(sent, PAIRS, row_limit=1000)
+        finally:
+            patch.undo()
+            importlib.reload(oip_buffers)
+    assert found is not None
+    np.testing.assert_array_equal(found.request.inputs["input"], rows)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +143,7 @@ def test_integers_beyond_64_bits_are_left_to_the_general_way_in_large_bodies() -
     ],
 )
 def test_everything_else_is_left_to_the_general_way(sent: bytes, of: Version) -> None:
-    assert quickly(sent, of) == [None, None]
+    assert not any(quickly(sent, of))
 
 
 NUMBERS = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers(-(2**70), 2**70), st.none())
