@@ -7,6 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+#: Of one mapping in /proc/…/smaps: offset, device, inode and name of its file, kB resident, and kB of no file.
+_MAPPING = re.compile(
+    r"^[0-9a-f]+-[0-9a-f]+ \S+ ([0-9a-f]+ [0-9a-f:]+ [1-9]\d* .*)\n(?:[A-Z].*\n)*?"
+    r"Rss:\s+(\d+) kB\n(?:[A-Z].*\n)*?Anonymous:\s+(\d+) kB",
+    re.MULTILINE,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -30,14 +37,38 @@ def resident(pid: int) -> int:
 
 
 def held(pid: int) -> int:
-    """Bytes resident now of a process and of all it has forked; a page that several share counts once in all."""
-    return _proportional(pid) + sum(map(held, _forked(pid)))
+    """Bytes resident now of a process and of all it has forked; a page that several of them share counts once.
+
+    Programs outside change nothing of it: the kernel's own share of a page (Pss) of a library grows whenever
+    another program that had it mapped ends, so only what no other program can share is taken from there.
+    """
+    family = _family(pid)
+    files: dict[str, int] = {}
+    for one in family:
+        for mapping, octets in _of_files(one).items():
+            files[mapping] = max(files.get(mapping, 0), octets)
+    return sum(map(_of_no_file, family)) + sum(files.values())
 
 
-def _proportional(pid: int) -> int:
-    found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+def _of_no_file(pid: int) -> int:
+    """Bytes of pages that are a process's own; of those shared with the process that forked it, its part."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    found = re.search(r"^Pss_Anon:\s+(\d+) kB", text, re.MULTILINE)
     assert found, f"process {pid} says nothing of its memory"
     return int(found.group(1)) * 1024
+
+
+def _of_files(pid: int) -> dict[str, int]:
+    """Bytes of pages as they stand in a file, by file and place in it."""
+    text = Path(f"/proc/{pid}/smaps").read_text()
+    octets: dict[str, int] = {}
+    for mapping, resident_kb, own_kb in _MAPPING.findall(text):
+        octets[mapping] = (int(resident_kb) - int(own_kb)) * 1024
+    return octets
+
+
+def _family(pid: int) -> list[int]:
+    return [pid, *(one for child in _forked(pid) for one in _family(child))]
 
 
 def _forked(pid: int) -> list[int]:
