@@ -21,6 +21,8 @@ SUFFIX = ".spool"
 UNFINISHED = ".new"
 PROLOGUE_BYTES = 64
 MOST_PAYLOAD = 4 * 2**20
+#: Octets that may lie on the disk and in this process's own memory at once; whole pages of every system.
+RELEASE_BYTES = 2**20
 
 _MARK = b"\xf7CAL"
 _PROLOGUE = struct.Struct("=8sQQ")
@@ -82,6 +84,7 @@ class Segment:
         self._end = PROLOGUE_BYTES
         self._calls = 0
         self._synced = 0
+        self._released = 0
 
     def write(self, header: bytes, payload: bytes) -> bool:
         """Add one frame; False when there is no room for it. The caller holds the spool's lock."""
@@ -103,6 +106,14 @@ class Segment:
         if end != self._synced:
             os.fdatasync(self._file) if hasattr(os, "fdatasync") else os.fsync(self._file)
             self._synced = end
+            self._release(end)
+
+    def _release(self, end: int) -> None:
+        """Unmap the whole pages before `end`: they are on the disk, and this process never reads them again."""
+        octets = (end - self._released) // RELEASE_BYTES * RELEASE_BYTES
+        if octets:
+            self._map.madvise(mmap.MADV_DONTNEED, self._released, octets)
+            self._released += octets
 
     def close(self) -> None:
         """Sync and give the file up to the reader."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -129,6 +130,24 @@ def test_a_full_segment_is_followed_by_the_next(tmp_path):
     assert payloads(reader) == written
     assert payloads(reader) == []
     assert len(list(tmp_path.glob("*.spool"))) <= 2
+
+
+def test_what_is_on_the_disk_takes_no_memory_of_the_writer(tmp_path):
+    written = [b"%d" % number + bytes(100_000) for number in range(70)]
+    writer = Spool(tmp_path)
+    for number, payload in enumerate(written):
+        writer.append(payload)
+        if number % 5 == 4:
+            writer.sync()
+        assert 0 < mapped(tmp_path) < 2.5 * 2**20
+    assert payloads(Reader(tmp_path)) == written
+
+
+def mapped(folder: Path) -> int:
+    """Octets of the folder's files that stand in this process's own memory."""
+    mappings = re.split(r"\n(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text())
+    found = [re.search(r"^Rss: +(\d+) kB", one, re.MULTILINE) for one in mappings if f" {folder}/" in one]
+    return sum(int(one[1]) for one in found if one) * 1024
 
 
 def test_whoever_prepares_hears_when_a_prepared_segment_was_taken(tmp_path):
