@@ -21,6 +21,7 @@ import pytest
 from tests import cast
 from tests.chaos import stage
 from tests.running import ROOT, Server, clean_environment
+from tests.waiting import eventually
 
 SERVE = [sys.executable, str(ROOT / "manage.py"), "serve"]
 
@@ -99,7 +100,7 @@ def test_a_request_that_waits_is_answered_before_the_end(server: Server) -> None
     body = {"model": "slow", "input": {"instances": [[1, 2]]}}
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(server.post, "/v1/predictions", body, Prefer="wait=20")
-        time.sleep(0.4)
+        eventually(lambda: server.get("/v1/predictions?model=slow")[1]["results"])
         assert not answer.done()
         assert server.stop() == 0, server.tail()
         status, prediction = answer.result()

@@ -17,6 +17,7 @@ import pytest
 
 from tests import cast
 from tests.running import Server, prepared_server
+from tests.waiting import eventually
 
 THREADS = 16
 #: Requests that may wait for a prediction: a quarter of the threads, within Django's half.
@@ -174,10 +175,7 @@ def _asked(server: Server, name: str, begin: threading.Barrier | None = None) ->
 
 def _wait_until_waiting(server: Server, accepted: int) -> None:
     """Until so many predictions of the slow model are accepted."""
-    end = time.monotonic() + 10
-    while len(server.get("/v1/predictions?model=busy&limit=100")[1]["results"]) < accepted:
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    eventually(lambda: len(server.get("/v1/predictions?model=busy&limit=100")[1]["results"]) >= accepted)
 
 
 def _timed(call: Callable[[], tuple[int, Any]]) -> tuple[float, int, Any]:
