@@ -32,6 +32,9 @@ _MOST_PLACES = 10_000
 _LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 _MOST_DIGITS = 20
+#: Bytes of a body that is asked for by its length: Granian then ends with the last byte instead of the end of the
+#: stream, which its network thread would have to tell first. A larger one it would copy several times.
+_SMALL = 64 * 1024
 
 
 def declared_length(environ: Environ, limit: int) -> int:
@@ -121,8 +124,8 @@ class Lane:
 
 
 def _read(environ: Environ, length: int) -> bytes:
-    # All that was declared, which the server itself sees to: asked for a size, it copies a large body several times.
-    return whole(environ["wsgi.input"].read() if length else b"", length)
+    read = environ["wsgi.input"].read
+    return whole(b"" if not length else read(length) if length <= _SMALL else read(), length)
 
 
 def whole(body: bytes, length: int) -> bytes:
