@@ -14,6 +14,9 @@ from pathlib import Path
 from monitoring import segments
 
 _CHECKPOINT = ".offset"
+#: Bytes that are read at once: some 200 small records. The kernel breaks a read off for nobody, and of 1 MiB it takes
+#: 0.6 ms in which no call that waits for the same core gets on.
+_WINDOW = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,7 @@ class Reader:
         stop = opened.octets if opened.is_abandoned else min(opened.octets, segments.counters(opened.file)[0])
         fresh: list[segments.Frame] = []
         while opened.scanned < stop and len(fresh) < calls and octets > 0:
-            scan = segments.scan(opened.file, opened.scanned, stop, calls=calls, octets=2**20)
+            scan = segments.scan(opened.file, opened.scanned, stop, calls=calls, octets=_WINDOW)
             for frame in scan.frames:
                 opened.handed.append((frame.end, frame.damage + opened.trailing_damage))
                 opened.trailing_damage = 0
