@@ -143,6 +143,8 @@ COMPLETED = figure("queued", "completed_per_s", contender="ours")
 TARGETS: tuple[Target, ...] = (
     Target("online, iris, 16 connections, beside Triton's best", 1.5, "×", beside("iris", 16, *TRITON)),
     Target("online, iris, 64 connections, beside Triton's best", 2, "×", beside("iris", 64, *TRITON)),
+    Target("online, iris, 16 connections, beside Triton with the same ONNX", 1.5, "×", beside("iris", 16, TRITON[0])),
+    Target("online, iris, 64 connections, beside Triton with the same ONNX", 2, "×", beside("iris", 64, TRITON[0])),
     Target(
         "online, iris, 16 connections, beside MLServer, scikit-learn", 12, "×", beside("iris", 16, "mlserver-sklearn")
     ),
