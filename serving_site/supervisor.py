@@ -25,12 +25,14 @@ from serving_site.data_lock import DataFolderInUse, DataLock
 
 #: What a server process needs set before it starts: two malloc arenas instead of one per thread and core keep memory
 #: flat with 64 threads; fixed thresholds (glibc raises its own up to 32 MiB after the first large body) give large
-#: buffers back at once; and a BLAS pool per process would only fight the threads for the cores.
+#: buffers back at once, and so does Granian's allocator (jemalloc), which else waits for calls that may not come; and
+#: a BLAS pool per process would only fight the threads for the cores.
 PROCESS_ENVIRONMENT = {
     "SERVING_ROLE": "web",
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_MMAP_THRESHOLD_": "262144",
     "MALLOC_TRIM_THRESHOLD_": "1048576",
+    "_RJEM_MALLOC_CONF": "dirty_decay_ms:0,muzzy_decay_ms:0",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }

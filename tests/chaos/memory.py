@@ -74,9 +74,17 @@ def _family(pid: int) -> list[int]:
 def _forked(pid: int) -> list[int]:
     """Children that go on with the program of their parent: a model's process has one of its own."""
     command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    children = (int(child) for task in tasks for child in (task / "children").read_text().split())
-    return [child for child in children if Path(f"/proc/{child}/cmdline").read_bytes() == command]
+    tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    children = [int(child) for task in tasks for child in _if_there(task / "children").split()]
+    return [child for child in children if _if_there(Path(f"/proc/{child}/cmdline")) == command]
+
+
+def _if_there(path: Path) -> bytes:
+    """What the kernel says of a thread or a process; nothing when it has ended since it was listed."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def libraries(pid: int) -> set[str]:
